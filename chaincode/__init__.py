@@ -1,0 +1,1 @@
+"""The contract the hospitals agreed: studies, rounds, encrypted sums."""

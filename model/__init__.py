@@ -1,0 +1,1 @@
+"""The capsule network: the only package that imports TensorFlow."""

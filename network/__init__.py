@@ -1,0 +1,1 @@
+"""Bring up a Hyperledger Fabric consortium and speak to it."""

@@ -1,0 +1,1 @@
+"""What one hospital runs: read CT, train, encrypt, submit, open, audit."""
