@@ -1,0 +1,65 @@
+# Bare `make` checks the code. `make demo` shows the whole system; `make test` runs everything.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PACKAGES := network chaincode peer_client model
+PYTEST := $(BIN)/python -m pytest -q
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: check setup demo test lint format types imports documentation unit model scenarios fabric \
+	simulate evidence benchmark-encryption benchmark-round benchmark-training clean
+
+check: setup lint types imports documentation unit  ## lint, types, import rules, documentation, fast tests
+
+setup:  ## .venv, Pyfhel and Fabric, from caches where there are some
+	@$(PYTHON) setup/install.py
+
+demo: setup  ## four hospitals train one network over a real Fabric (DATA=<folder> for real CT)
+	@$(BIN)/python examples/demo.py $(if $(DATA),--data "$(DATA)") $(DEMO_OPTIONS)
+
+test: check model scenarios fabric  ## every test
+
+lint:
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+format:  ## rewrite the code in the project's format
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+types:
+	@$(BIN)/mypy
+
+imports:
+	@$(BIN)/lint-imports
+
+documentation:
+	@$(PYTEST) tests/documentation
+
+unit:
+	@$(PYTEST) --doctest-modules tests/unit $(PACKAGES) --ignore=model/layers
+
+model: setup
+	@$(PYTEST) tests/model
+
+scenarios: setup
+	@$(PYTEST) tests/scenarios -m "not fabric"
+
+fabric: setup
+	@$(PYTEST) -m fabric tests/fabric tests/scenarios
+
+simulate: setup  ## all hospitals in one process on the in-memory ledger (DATA=<folder>)
+	@$(BIN)/hospital-client simulate $(if $(DATA),--data "$(DATA)") $(SIMULATE_OPTIONS)
+
+evidence: setup  ## every comparison of docs/evidence.md (DATA=<folder>); goes on where it stopped
+	@$(BIN)/python benchmarks/evidence.py $(if $(DATA),--data "$(DATA)") $(EVIDENCE_OPTIONS)
+
+benchmark-encryption: setup
+	@$(BIN)/python benchmarks/encryption.py
+
+benchmark-round: setup
+	@$(BIN)/python benchmarks/round.py
+
+benchmark-training: setup
+	@$(BIN)/python benchmarks/training.py
+
+clean:  ## remove .venv and what tests left; builds in the cache stay
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

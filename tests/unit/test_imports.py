@@ -1,0 +1,33 @@
+"""What a module may not load, seen in a fresh interpreter."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("start", "absent"),
+    [
+        ("chaincode.contract", "peer_client"),
+        ("chaincode.contract", "grpc"),
+        ("chaincode.contract", "tensorflow"),
+        ("chaincode.memory_ledger", "network"),
+        ("network.cli", "chaincode"),
+        ("network.cli", "peer_client"),
+        ("peer_client.cli.main", "tensorflow"),
+        ("peer_client.cli.main", "matplotlib"),
+        ("peer_client.sealing", "tensorflow"),
+        ("model", "tensorflow"),
+        ("model.weights", "tensorflow"),
+        ("model.evaluation", "tensorflow"),
+    ],
+)
+def test_importing_start_does_not_load_absent(start: str, absent: str) -> None:
+    code = f"import sys, {start}; sys.exit({absent!r} in sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+
+    assert done.returncode == 0, done.stderr.decode()[-500:]
