@@ -22,8 +22,8 @@ test: check model scenarios fabric  ## every test
 lint:
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
-format:  ## rewrite the code in the project's format
-	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+format:  ## rewrite the code in the project's format, renew the pages made from the programs
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format . && $(BIN)/python docs/renew.py
 
 types:
 	@$(BIN)/mypy

@@ -6,6 +6,8 @@ import importlib
 import inspect
 import pkgutil
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,8 +68,19 @@ def test_every_command_has_help_and_its_help_stands_in_the_documentation(
     text = (ROOT / page).read_text()
 
     assert command.get_help(context).strip() in text, (
-        f"{page} does not show `{' '.join(words)} --help`; run `python docs/help.py` to renew it"
+        f"{page} does not show `{' '.join(words)} --help`; run `make format` to renew it"
     )
+
+
+def test_pages_made_from_the_programs_are_not_stale() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs" / "renew.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_exit_code_has_a_page_that_names_its_error() -> None:

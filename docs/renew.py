@@ -1,0 +1,104 @@
+"""Renew what the documentation takes from the programs.
+
+* docs/consortium.md and docs/hospital-client.md: the real `--help` of every command, between
+  `<!-- help -->` and `<!-- /help -->`;
+* docs/errors/index.md and docs/adr/index.md: one line for each page beneath them.
+
+`--check` changes nothing and fails where a page would change; tests/documentation calls it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+ROOT = Path(__file__).resolve().parent.parent
+PROGRAMS = {
+    "consortium": ("network.cli", "docs/consortium.md"),
+    "hospital-client": ("peer_client.cli.main", "docs/hospital-client.md"),
+}
+OWNERS = {1: "network", 2: "network", 3: "chaincode", 4: "chaincode", 5: "peer_client"}
+OWNERS |= {6: "peer_client", 7: "model", 8: "peer_client, CT", 9: "setup"}
+
+
+def help_texts(command: click.Command, words: str) -> Iterator[str]:
+    """Yield the help of a command and of all beneath it."""
+    context = click.Context(command, info_name=words, terminal_width=100)
+    context.max_content_width = 100
+    yield f"```text\n{command.get_help(context).strip()}\n```"
+    if isinstance(command, click.Group):
+        for name, child in sorted(command.commands.items()):
+            yield from help_texts(child, f"{words} {name}")
+
+
+def with_help(page: str, module: str, program: str) -> str:
+    """Return a page with the present help between its two marks."""
+    command = importlib.import_module(module).main
+    text = "\n\n".join(help_texts(command, program))
+    return re.sub(
+        r"<!-- help -->.*<!-- /help -->",
+        lambda _: f"<!-- help -->\n{text}\n<!-- /help -->",
+        (ROOT / page).read_text(),
+        flags=re.DOTALL,
+    )
+
+
+def title(page: Path) -> str:
+    """Return a page's first heading."""
+    return page.read_text().splitlines()[0].lstrip("# ").strip()
+
+
+def errors_index() -> str:
+    """Return the list of exit codes."""
+    lines = ["# Exit codes", "", "A program ends with 0 when all went well, 2 when it was called"]
+    lines += ["wrongly, 130 after Ctrl-C, else with one of these.", "", "| code | error | whose |"]
+    lines += ["| --- | --- | --- |"]
+    for page in sorted((ROOT / "docs/errors").glob("[0-9]*.md"), key=lambda page: int(page.stem)):
+        name = title(page).removeprefix(page.stem).strip()
+        owner = OWNERS[int(page.stem) // 10]
+        lines.append(f"| [{page.stem}]({page.name}) | {name} | {owner} |")
+    return "\n".join(lines) + "\n"
+
+
+def decisions_index() -> str:
+    """Return the list of decision records."""
+    lines = ["# Decisions", "", "Each names the options that lost.", ""]
+    for page in sorted((ROOT / "docs/adr").glob("[0-9]*.md")):
+        lines.append(f"* [{title(page)}]({page.name})")
+    return "\n".join(lines) + "\n"
+
+
+def renewed() -> dict[Path, str]:
+    """Return every page that is made here with the text it should have."""
+    pages = {
+        ROOT / page: with_help(page, module, program)
+        for program, (module, page) in PROGRAMS.items()
+    }
+    pages[ROOT / "docs/errors/index.md"] = errors_index()
+    pages[ROOT / "docs/adr/index.md"] = decisions_index()
+    return pages
+
+
+def main() -> int:
+    """Renew the pages, or with `--check` name those that are stale."""
+    sys.path.insert(0, str(ROOT))
+    stale = [
+        path for path, text in renewed().items() if not path.exists() or path.read_text() != text
+    ]
+    if "--check" in sys.argv[1:]:
+        for path in stale:
+            print(f"stale: {path.relative_to(ROOT)} (run `make format`)", file=sys.stderr)
+        return 1 if stale else 0
+    pages = renewed()
+    for path in stale:
+        path.write_text(pages[path])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
