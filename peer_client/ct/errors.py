@@ -67,8 +67,10 @@ class MaskError(IntakeError):
     """A lesion mask cannot be read, has another size than its picture, or other values."""
 
     exit_code = 84
-    default_hint = "Store masks at the size of their picture: 0 background, 1 ground glass, " \
+    default_hint = (
+        "Store masks at the size of their picture: 0 background, 1 ground glass, "
         "2 consolidation (or 0 and 255 for one kind of lesion)."
+    )
 
 
 class NormalisationError(IntakeError):

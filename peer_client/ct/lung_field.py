@@ -161,9 +161,7 @@ def _lung_components(dark: NDArray[np.bool_]) -> NDArray[np.bool_]:
     edge = (0, 2, -1, -3)
     # Air around the body fills at least one corner. Three pixels in are looked at too, because
     # a burnt-in frame may cut the corner pixel itself off.
-    corners = {
-        int(labels[y, x]) for y in edge for x in edge if y in (0, -1) or x in (0, -1)
-    }
+    corners = {int(labels[y, x]) for y in edge for x in edge if y in (0, -1) or x in (0, -1)}
     mask = np.zeros_like(dark)
     for number, window in enumerate(ndimage.find_objects(labels), 1):
         if number in corners or window is None:

@@ -1,0 +1,100 @@
+"""Keep normalised slices on disk, so that the next start does not read every picture again.
+
+One npz file holds up to 256 slices; its name is the SHA-256 of what went into it (the version of
+the normalisation, the size, the digests of the source files), so a changed picture or a changed
+program can never be served an old result. Files are written beside their place, synced
+and renamed: a killed process leaves a whole file or none, and two processes may share the folder.
+A damaged file is read as absent and written again. A full disk is a `CacheError`; nothing
+half-written stays.
+
+The cache holds pictures of patients: the folder is made readable by its owner only (0700, files 0600).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import secrets
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from peer_client.ct.errors import CacheError
+
+Arrays = Mapping[str, NDArray[np.generic]]
+
+
+def cache_key(*parts: str | int | Iterable[str]) -> str:
+    """Return the name of a cache file: SHA-256 over what its content depends on.
+
+    >>> cache_key("v1", 96, ["ab"]) == cache_key("v1", 96, ["ab"])
+    True
+    >>> cache_key("ab", "c") == cache_key("a", "bc")
+    False
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        texts = [str(part)] if isinstance(part, str | int) else list(part)
+        digest.update(f"{len(texts)};".encode("ascii"))
+        for text in texts:
+            raw = text.encode("utf-8")
+            digest.update(f"{len(raw)}:".encode("ascii") + raw)
+    return digest.hexdigest()
+
+
+def read_cached(folder: Path, key: str) -> dict[str, NDArray[np.generic]] | None:
+    """Return the arrays stored under a key, or None where there are none that can be read."""
+    path = folder / f"{key}.npz"
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            # Reading every member checks its CRC.
+            return {name: stored[name] for name in stored.files}
+    except FileNotFoundError:
+        return None
+    # A file cut short or overwritten fails in many ways (BadZipFile, zlib.error, ValueError,
+    # EOFError, KeyError); each only means that the work is done again.
+    except Exception:
+        return None
+
+
+def write_cached(folder: Path, key: str, arrays: Arrays) -> None:
+    """Store arrays under a key, whole or not at all.
+
+    Args:
+        folder: The cache folder; made where it is missing.
+        key: From `cache_key`.
+        arrays: What to store; no objects.
+
+    Raises:
+        CacheError: The folder cannot be written, e.g. because the disk is full.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            member = io.BytesIO()
+            np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+            # A fixed date: equal slices give equal files.
+            archive.writestr(
+                zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), member.getvalue()
+            )
+    temporary = folder / f".{key}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with os.fdopen(
+            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
+        ) as handle:
+            handle.write(buffer.getbuffer())
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, folder / f"{key}.npz")
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise CacheError(
+            f"cannot write the cache folder {folder}: {error.strerror or error}"
+        ) from error

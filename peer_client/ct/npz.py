@@ -1,0 +1,46 @@
+"""Read npz volumes: `hu` int16 `(z, y, x)` and `spacing_mm` `(z, y, x)`, slices from the apex down.
+
+Other arrays in the file are ignored. Pickled objects are refused.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from peer_client.ct.errors import VolumeError
+from peer_client.ct.volume import VOXELS_MAX, CtVolume, checked_volume
+
+
+def read_npz(path: Path) -> CtVolume:
+    """Read an npz volume.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The volume. Its affine has the origin in the first voxel, rows running to the back and
+        slices to the feet, which is what "apex first" means for a patient on the back.
+
+    Raises:
+        VolumeError: The file is not such a volume.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            missing = [key for key in ("hu", "spacing_mm") if key not in stored.files]
+            if missing:
+                raise VolumeError(f"{path} has no array {missing[0]!r}; it needs hu and spacing_mm")
+            hu, spacing = stored["hu"], stored["spacing_mm"]
+    except VolumeError:
+        raise
+    # numpy and zipfile meet damaged files with many kinds of errors; each means the same here.
+    except Exception as error:
+        raise VolumeError(f"{path} is not a readable npz file") from error
+    if hu.dtype.kind not in "iuf" or hu.size > VOXELS_MAX:
+        raise VolumeError(f"{path}: hu holds {hu.dtype}, not numbers of a CT volume")
+    if spacing.shape != (3,) or spacing.dtype.kind not in "iuf":
+        raise VolumeError(f"{path}: spacing_mm must be three numbers (z, y, x)")
+    z, y, x = (float(step) for step in spacing)
+    affine = np.diag([-x, -y, -z, 1.0])
+    return checked_volume(hu, (z, y, x), affine, is_hu=True, source="npz", name=str(path))

@@ -1,0 +1,289 @@
+"""Turn the items of an index into normalised slices, in parallel and through the cache.
+
+A picture gives one slice; a volume gives slices evenly spaced through its lungs. Work is cut into
+shards of 256 items, the unit of the cache. An item that cannot be read stops the work with the
+error that names it; nothing is skipped silently.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from peer_client.ct.cache import cache_key, read_cached, write_cached
+from peer_client.ct.errors import ImageError, IntakeError
+from peer_client.ct.fingerprint import FINGERPRINT_BYTES, fingerprint
+from peer_client.ct.grid import resized_mask
+from peer_client.ct.image import FILE_BYTES_MAX, Image2D, decode_image, decode_mask
+from peer_client.ct.index import Item
+from peer_client.ct.normalise import NORMALISATION_VERSION, to_network_input
+from peer_client.ct.volume import CtVolume, read_volume
+
+#: Called with (items done, items in all) while slices are made.
+Progress = Callable[[int, int], None]
+SHARD_ITEMS: Final = 256
+PICTURE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg"})
+#: Slices taken from each volume.
+VOLUME_SLICES: Final = 16
+#: Changes with the layout of a shard.
+_SHARD_FORMAT: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SliceOptions:
+    """How slices are made.
+
+    Attributes:
+        size_px: Side of the network's input, pixels.
+        spatial: Whether the spatial normalisation is on.
+        signal: Whether the signal normalisation is on.
+    """
+
+    size_px: int
+    spatial: bool = True
+    signal: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slices:
+    """Normalised slices of some items; one row each.
+
+    Attributes:
+        pixels: uint8, shape `(n, size_px, size_px)`: the network's input times 255.
+        masks: uint8, shape `(n, size_px, size_px)`: 0, 1, 2; zeros where no mask.
+        has_mask: bool, shape `(n,)`.
+        lung_found: bool, shape `(n,)`.
+        item: int64, shape `(n,)`: position of the slice's item among the items asked for.
+        digest: uint8, shape `(n, 32)`: SHA-256 of the picture's size and pixels.
+        fingerprint: uint8, shape `(n, 32)`: see `peer_client.ct.fingerprint`.
+    """
+
+    pixels: NDArray[np.uint8]
+    masks: NDArray[np.uint8]
+    has_mask: NDArray[np.bool_]
+    lung_found: NDArray[np.bool_]
+    item: NDArray[np.int64]
+    digest: NDArray[np.uint8]
+    fingerprint: NDArray[np.uint8]
+
+
+def make_slices(
+    items: Sequence[Item],
+    options: SliceOptions,
+    *,
+    cache: Path | None,
+    progress: Progress | None = None,
+    processes: int = 1,
+) -> Slices:
+    """Read and normalise items.
+
+    Args:
+        items: Rows of the index.
+        options: How slices are made.
+        cache: Cache folder, or None for none.
+        progress: Called after each shard.
+        processes: How many processes work; 1 works in this one.
+
+    Returns:
+        The slices, in the order of the items.
+
+    Raises:
+        IntakeError: An item cannot be read or normalised (`ImageError`, `VolumeError`, `MaskError`,
+            `NormalisationError`), or the cache cannot be written (`CacheError`).
+    """
+    shards = [
+        tuple(items[start : start + SHARD_ITEMS]) for start in range(0, len(items), SHARD_ITEMS)
+    ]
+    done: list[Slices] = []
+    finished = 0
+    with _mapper(processes, len(shards)) as mapped:
+        jobs = [(shard, options, cache) for shard in shards]
+        for shard, made in zip(shards, mapped(jobs), strict=True):
+            shifted = {**_fields(made), "item": made.item + finished}
+            done.append(Slices(**shifted))
+            finished += len(shard)
+            if progress is not None:
+                progress(finished, len(items))
+    if not done:
+        return _empty(options.size_px)
+    columns = [_fields(made) for made in done]
+    return Slices(
+        **{name: np.concatenate([column[name] for column in columns]) for name in columns[0]}
+    )
+
+
+@contextmanager
+def _mapper(
+    processes: int, shards: int
+) -> Iterator[
+    Callable[[list[tuple[tuple[Item, ...], SliceOptions, Path | None]]], Iterator[Slices]]
+]:
+    if processes <= 1 or shards <= 1:
+        yield lambda jobs: map(_shard_of, jobs)
+        return
+    # "spawn": the caller may hold threads (gRPC, TensorFlow), which a forked child would not.
+    pool = ProcessPoolExecutor(min(processes, shards), mp_context=get_context("spawn"))
+    try:
+        yield lambda jobs: pool.map(_shard_of, jobs)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _shard_of(job: tuple[tuple[Item, ...], SliceOptions, Path | None]) -> Slices:
+    """Make one shard, or take it from the cache."""
+    items, options, cache = job
+    if cache is None:
+        return _normalised(items, options)
+    key = cache_key(
+        _SHARD_FORMAT,
+        NORMALISATION_VERSION,
+        options.size_px,
+        int(options.spatial),
+        int(options.signal),
+        VOLUME_SLICES,
+        [_source_digest(item) for item in items],
+    )
+    stored = read_cached(cache, key)
+    if stored is not None and _complete(stored, options.size_px):
+        return Slices(**stored)  # type: ignore[arg-type]
+    made = _normalised(items, options)
+    write_cached(cache, key, _fields(made))
+    return made
+
+
+def _normalised(items: Sequence[Item], options: SliceOptions) -> Slices:
+    rows: list[tuple[int, Image2D, Item]] = []
+    size = options.size_px
+    pixels: list[NDArray[np.uint8]] = []
+    masks: list[NDArray[np.uint8]] = []
+    has_mask: list[bool] = []
+    found: list[bool] = []
+    owner: list[int] = []
+    digests: list[bytes] = []
+    prints: list[bytes] = []
+    for position, item in enumerate(items):
+        rows = [(position, image, item) for image in _images(item)]
+        for _, image, _ in rows:
+            try:
+                normal = to_network_input(
+                    image, size_px=size, spatial=options.spatial, signal=options.signal
+                )
+            except IntakeError as error:
+                raise type(error)(f"{item.name}: {error}") from error
+            mask = np.zeros((size, size), np.uint8)
+            if item.mask_path is not None:
+                raw_mask = _bytes(item.mask_path, item)
+                shape = (image.pixels.shape[0], image.pixels.shape[1])
+                mask = resized_mask(
+                    decode_mask(raw_mask, shape, name=str(item.mask_path)), size, normal.box
+                )
+            pixels.append(np.round(normal.pixels[:, :, 0] * 255).astype(np.uint8))
+            masks.append(mask)
+            has_mask.append(item.mask_path is not None)
+            found.append(normal.lung_found)
+            owner.append(position)
+            digests.append(bytes.fromhex(image.digest()))
+            prints.append(fingerprint(image))
+    if not owner:
+        return _empty(size)
+    return Slices(
+        pixels=np.stack(pixels),
+        masks=np.stack(masks),
+        has_mask=np.array(has_mask, np.bool_),
+        lung_found=np.array(found, np.bool_),
+        item=np.array(owner, np.int64),
+        digest=np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32),
+        fingerprint=np.frombuffer(b"".join(prints), np.uint8).reshape(-1, FINGERPRINT_BYTES),
+    )
+
+
+def _images(item: Item) -> list[Image2D]:
+    if is_picture(item.path):
+        return [decode_image(_bytes(item.path, item), name=item.name)]
+    volume = read_volume(item.path)
+    return [volume.slice(position) for position in spaced_slices(volume, VOLUME_SLICES)]
+
+
+def is_picture(path: Path) -> bool:
+    """Return whether a path names a picture; anything else is read as a volume."""
+    return path.suffix.lower() in PICTURE_SUFFIXES
+
+
+def spaced_slices(volume: CtVolume, count: int) -> tuple[int, ...]:
+    """Return positions of at most `count` slices, evenly spaced through the lungs.
+
+    Args:
+        volume: The volume.
+        count: How many slices.
+
+    Returns:
+        Positions in rising order; through the whole volume where no lungs are found.
+    """
+    lungs = volume.lung_slices()
+    if not lungs:
+        lungs = tuple(range(volume.voxels.shape[0]))
+    if len(lungs) <= count:
+        return lungs
+    chosen = np.linspace(0, len(lungs) - 1, count).round().astype(int)
+    return tuple(lungs[position] for position in chosen)
+
+
+def _bytes(path: Path, item: Item) -> bytes:
+    try:
+        if path.stat().st_size > FILE_BYTES_MAX:
+            raise ImageError(f"index.csv line {item.line}: {path} is too large")
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageError(
+            f"index.csv line {item.line}: cannot read {path}: {error.strerror or error}"
+        ) from error
+
+
+def _source_digest(item: Item) -> str:
+    """SHA-256 of the files of an item, by content."""
+    digest = hashlib.sha256()
+    files = (
+        sorted(path for path in item.path.rglob("*") if path.is_file())
+        if item.path.is_dir()
+        else [item.path]
+    )
+    for path in files:
+        digest.update(hashlib.sha256(_bytes(path, item)).digest())
+    digest.update(b"mask" if item.mask_path is not None else b"none")
+    if item.mask_path is not None:
+        digest.update(hashlib.sha256(_bytes(item.mask_path, item)).digest())
+    return digest.hexdigest()
+
+
+def _fields(made: Slices) -> dict[str, NDArray[np.generic]]:
+    return {name: getattr(made, name) for name in Slices.__dataclass_fields__}
+
+
+def _complete(stored: dict[str, NDArray[np.generic]], size_px: int) -> bool:
+    if set(stored) != set(Slices.__dataclass_fields__):
+        return False
+    rows = len(stored["item"])
+    return stored["pixels"].shape == (rows, size_px, size_px) and all(
+        len(array) == rows for array in stored.values()
+    )
+
+
+def _empty(size_px: int) -> Slices:
+    return Slices(
+        pixels=np.zeros((0, size_px, size_px), np.uint8),
+        masks=np.zeros((0, size_px, size_px), np.uint8),
+        has_mask=np.zeros(0, np.bool_),
+        lung_found=np.zeros(0, np.bool_),
+        item=np.zeros(0, np.int64),
+        digest=np.zeros((0, 32), np.uint8),
+        fingerprint=np.zeros((0, FINGERPRINT_BYTES), np.uint8),
+    )
