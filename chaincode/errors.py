@@ -541,13 +541,8 @@ def from_message(message: str) -> RuleError | None:
     >>> error.rule, error.exit_code, error.sentence
     ('SecondJoinError', 36, 'NorthMSP has joined')
     """
-    known = {cls.__name__: cls for cls in (*rules(), *_families())}
+    known = {cls.__name__: cls for cls in (*rules(), *RuleError.__subclasses__())}
     for match in _MESSAGE.finditer(message):
         if match.group(1) in known:
             return known[match.group(1)](match.group(2))
     return None
-
-
-def _families() -> Iterator[type[RuleError]]:
-    for family in RuleError.__subclasses__():
-        yield family

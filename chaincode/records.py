@@ -31,12 +31,15 @@ from chaincode.canonical import (
     Text,
 )
 from chaincode.frame import digest, frame
+from chaincode.parameters import (
+    BOX_BYTES,
+    POLYNOMIAL_BYTES,
+    RING_DEGREE,
+    SEALING_KEY_BYTES,
+    SHARE_BYTES,
+)
 
-POLYNOMIAL_BYTES: Final = 32_768  # 4096 residues of 8 bytes
-SHARE_BYTES: Final = 8_192  # 4096 values of 2 bytes
-BOX_BYTES: Final = 8_192 + 1_120 + 16  # share, HPKE encapsulation, AES-GCM tag
-SEALING_KEY_BYTES: Final = 1_184 + 32  # ML-KEM-768 and X25519
-KEY_BYTES: Final = 8_192  # 4096 coefficients of 2 bytes, signed
+KEY_BYTES: Final = 2 * RING_DEGREE  # signed 16-bit coefficients
 CHUNK_BYTES: Final = 4 * 1024 * 1024
 BLOCK_POLYNOMIALS: Final = CHUNK_BYTES // POLYNOMIAL_BYTES
 
