@@ -1,0 +1,92 @@
+"""Primary capsules: a convolution whose channels are read as vectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from model.layers.squash import PACKAGE, squash
+from model.tensors import Tensor
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class PrimaryCapsules(keras.layers.Layer):
+    """Turn feature maps into a grid of capsules.
+
+    Formula (Sabour et al. 2017, section 4, PrimaryCapsules; equation 1 for the squash):
+
+        s = kernel * x + bias            (a convolution with types x size channels, stride 1)
+        v = squash(s cut into `types` vectors of `size`)
+
+    With `normalised`, s is first normalised over each type's channels and all places (group
+    normalisation, one group a type, learnt scale and offset). Without it the vectors of an untrained
+    network are so short that three squashes in a row pass hardly any signal (docs/model.md).
+
+    Args:
+        types: Capsules at each place.
+        size: Length of each capsule's vector.
+        kernel_size: Side of the convolution's window in pixels.
+        normalised: Whether to normalise before the squash.
+
+    Call arguments:
+        features: float32, shape `(batch, height, width, channels)`.
+
+    Output:
+        float32, shape `(batch, height, width, types, size)`; lengths lie in [0, 1).
+
+    Raises:
+        ValueError: `types`, `size` or `kernel_size` is below 1.
+    """
+
+    def __init__(
+        self, types: int, size: int, *, kernel_size: int = 3, normalised: bool = True, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        for name, value in (("types", types), ("size", size), ("kernel_size", kernel_size)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1. Received: {name}={value}")
+        self.types = types
+        self.size = size
+        self.kernel_size = kernel_size
+        self.normalised = normalised
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make the kernel, and either scale and offset or a bias."""
+        channels = self.types * self.size
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(self.kernel_size, self.kernel_size, input_shape[-1], channels),
+            initializer="he_uniform",
+        )
+        if self.normalised:
+            self.scale = self.add_weight(name="scale", shape=(channels,), initializer="ones")
+        self.offset = self.add_weight(name="offset", shape=(channels,), initializer="zeros")
+
+    def call(self, features: Tensor) -> Tensor:
+        """Convolve, normalise if asked, cut into vectors and squash."""
+        mapped = ops.conv(features, self.kernel, padding="same")
+        height, width = mapped.shape[1], mapped.shape[2]
+        vectors = ops.reshape(mapped, (-1, height, width, self.types, self.size))
+        offset = ops.reshape(self.offset, (self.types, self.size))
+        if self.normalised:
+            mean = ops.mean(vectors, axis=(1, 2, 4), keepdims=True)
+            spread = ops.mean(ops.square(vectors - mean), axis=(1, 2, 4), keepdims=True)
+            scale = ops.reshape(self.scale, (self.types, self.size)) * ops.rsqrt(spread + 1e-3)
+            vectors = (vectors - mean) * scale
+        return squash(vectors + offset)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Return `(batch, height, width, types, size)`."""
+        return (*input_shape[:3], self.types, self.size)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what the layer is built from."""
+        return {
+            **super().get_config(),
+            "types": self.types,
+            "size": self.size,
+            "kernel_size": self.kernel_size,
+            "normalised": self.normalised,
+        }
