@@ -1,0 +1,139 @@
+"""One error for each rung of a transaction: which rung, which transaction, who said what.
+
+evaluate -> EvaluateError; endorse -> EndorseError; submit -> SubmitError; commit status ->
+CommitStatusError; on the ledger, but invalid -> CommitError. After fabric-gateway
+pkg/client/errors.go. No exception of gRPC leaves `network.gateway`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from network.errors import NetworkError
+from network.wire.status import PeerDetail, refusal
+
+__all__ = [
+    "CommitError",
+    "CommitStatusError",
+    "EndorseError",
+    "EvaluateError",
+    "GatewayCallError",
+    "PeerDetail",
+    "PeerRefusedError",
+    "StreamError",
+    "SubmitError",
+]
+
+
+class GatewayCallError(NetworkError):
+    """A call to a gateway failed.
+
+    Attributes:
+        code: Name of the gRPC status, such as "UNAVAILABLE".
+        status_message: The gateway's own words.
+        transaction_id: Transaction the call was about, empty where there is none.
+        details: What each peer or ordering node said.
+    """
+
+    rung = "a call to the gateway"
+
+    def __init__(
+        self,
+        code: str,
+        status_message: str,
+        *,
+        transaction_id: str = "",
+        details: Sequence[PeerDetail] = (),
+        gateway: str = "",
+        hint: str | None = None,
+    ) -> None:
+        said = "; ".join(
+            f"{detail.msp_id or 'unknown member'} at {detail.address}: {detail.message}"
+            for detail in details
+        )
+        about = f" of transaction {transaction_id}" if transaction_id else ""
+        at = f" at {gateway}" if gateway else ""
+        text = f"{self.rung}{about}{at} failed: {code}: {status_message}"
+        super().__init__(f"{text} [{said}]" if said else text, hint=hint)
+        self.code = code
+        self.status_message = status_message
+        self.transaction_id = transaction_id
+        self.details = tuple(details)
+
+    @property
+    def refusal(self) -> str | None:
+        """The chaincode's own words, "RuleName: sentence", where it was the one that refused."""
+        for message in (*(detail.message for detail in self.details), self.status_message):
+            words = refusal(message)
+            if words is not None:
+                return words
+        return None
+
+
+class EvaluateError(GatewayCallError):
+    """A query was not answered."""
+
+    exit_code = 21
+    rung = "the evaluation"
+    hint = "Read what the chaincode or the peer said; `consortium status` shows who is up."
+
+
+class EndorseError(GatewayCallError):
+    """Not enough members endorsed a transaction; nothing was written."""
+
+    exit_code = 22
+    rung = "the endorsement"
+    hint = "Read what each peer said; a rule's name means that the chaincode refused."
+
+
+class SubmitError(GatewayCallError):
+    """An endorsed transaction was not taken by the ordering nodes, as far as is known."""
+
+    exit_code = 23
+    rung = "the submission"
+    hint = "Look at the ordering nodes with `consortium status`; three of four must be up."
+
+
+class CommitStatusError(GatewayCallError):
+    """Whether a submitted transaction was committed could not be found out."""
+
+    exit_code = 24
+    rung = "the commit status"
+    hint = "The transaction may still be committed; ask again by its id before sending another."
+
+
+class CommitError(NetworkError):
+    """A transaction is on the ledger and was found invalid there; it changed nothing.
+
+    Attributes:
+        code: Name of the validation code, such as "MVCC_READ_CONFLICT".
+        transaction_id: The transaction.
+        block_number: The block it lies in.
+        details: Always empty: the verdict is every peer's alike.
+    """
+
+    exit_code = 25
+    hint = "Another transaction came first (MVCC, PHANTOM): look at the ledger, then propose anew."
+
+    def __init__(self, code: str, *, transaction_id: str, block_number: int) -> None:
+        super().__init__(f"transaction {transaction_id} is invalid in block {block_number}: {code}")
+        self.code = code
+        self.transaction_id = transaction_id
+        self.block_number = block_number
+        self.details: tuple[PeerDetail, ...] = ()
+
+
+class PeerRefusedError(GatewayCallError):
+    """A peer's endorser, called directly, refused or could not be reached."""
+
+    exit_code = 26
+    rung = "the call to the peer"
+    hint = "Read what the peer said; its log is shown by `consortium logs`."
+
+
+class StreamError(GatewayCallError):
+    """A stream of blocks or events broke and could not be taken up again."""
+
+    exit_code = 27
+    rung = "the stream"
+    hint = "Check with `consortium status` that this member's peer is up, then start again."
