@@ -125,12 +125,11 @@ def smallest_root() -> int:
     >>> smallest_root()
     116777451583545
     """
+    # Any number that is no square gives a root of order 2n this way.
     base = 2
-    while (
-        pow(root := pow(base, (MODULUS - 1) // (2 * RING_DEGREE), MODULUS), RING_DEGREE, MODULUS)
-        == 1
-    ):
+    while pow(base, (MODULUS - 1) // 2, MODULUS) == 1:
         base += 1
+    root = pow(base, (MODULUS - 1) // (2 * RING_DEGREE), MODULUS)
     square, smallest, power = root * root % MODULUS, root, root
     for _ in range(RING_DEGREE):
         smallest = min(smallest, power)
@@ -220,7 +219,7 @@ def _inverse_half(block: Residues, twiddles: tuple[Twiddle, ...]) -> None:
 def _multiply_lazily(
     numbers: Residues, twiddle: Twiddle, product: Residues, work: Residues
 ) -> None:
-    """product = numbers * factor modulo q, below 4q, for any 64-bit numbers (Shoup).
+    """Write numbers * factor modulo q, below 4q, into `product`, for any 64-bit numbers (Shoup).
 
     Each of the three partial products of the quotient loses less than one when
     cut, and the quotient table itself less than one.
@@ -241,9 +240,7 @@ def _multiply_lazily(
 
 def _rows(polynomials: Residues) -> Residues:
     if polynomials.ndim == 0 or polynomials.shape[-1] != RING_DEGREE:
-        raise ValueError(
-            f"polynomials of {RING_DEGREE} coefficients expected, got {polynomials.shape}"
-        )
+        raise ValueError(f"{RING_DEGREE} coefficients expected, got {polynomials.shape}")
     return np.ascontiguousarray(polynomials, np.uint64).reshape(-1, RING_DEGREE)
 
 

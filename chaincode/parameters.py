@@ -54,7 +54,7 @@ class ParameterError(ValueError):
 
     exit_code: ClassVar[int] = 50
     hint: ClassVar[str] = (
-        "Change hospitals, bits, parameters or the least number of contributors as the message says."
+        "Change hospitals, bits, parameters or contributors_min as the message says."
     )
 
 

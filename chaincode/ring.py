@@ -63,7 +63,8 @@ def reduce(numbers: Residues) -> Residues:
     """
     folded = fold(numbers)
     # Below q the subtraction wraps around to a huge number, so the smaller one is right.
-    return np.minimum(folded, folded - Q)
+    reduced: Residues = np.minimum(folded, folded - Q)
+    return reduced
 
 
 def add(left: Residues, right: Residues) -> Residues:
@@ -77,7 +78,8 @@ def add(left: Residues, right: Residues) -> Residues:
         Residues.
     """
     total = left + right
-    return np.minimum(total, total - Q)
+    residues: Residues = np.minimum(total, total - Q)
+    return residues
 
 
 def subtract(left: Residues, right: Residues) -> Residues:
@@ -91,7 +93,8 @@ def subtract(left: Residues, right: Residues) -> Residues:
         Residues.
     """
     difference = left - right
-    return np.minimum(difference, difference + Q)
+    residues: Residues = np.minimum(difference, difference + Q)
+    return residues
 
 
 def negate(residues: Residues) -> Residues:

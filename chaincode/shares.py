@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from chaincode import ntt, ring
 from chaincode.expansion import expand
 from chaincode.parameters import (
+    MODULUS,
     NOISE_BOUND,
     RING_DEGREE,
     SHARE_BYTES,
@@ -319,9 +320,9 @@ class _Proof:
         """Rows of short keys, shape (m, 4096), whose first opened coefficient is t times small."""
         kept = []
         for index, (low, high) in enumerate((keys @ self._halves).tolist()):
-            opened = (self._constant + low + (high << 30)) % ring.MODULUS
-            if opened > ring.MODULUS // 2:
-                opened -= ring.MODULUS
+            opened = (self._constant + low + (high << 30)) % MODULUS
+            if opened > MODULUS // 2:
+                opened -= MODULUS
             if opened % self._modulus == 0 and abs(opened // self._modulus) <= self.bound:
                 kept.append(index)
         return kept
