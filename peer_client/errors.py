@@ -1,0 +1,108 @@
+"""What can go wrong at a hospital's client, and what to do about it.
+
+Codes 60 to 69; each has a page docs/errors/<code>.md. Errors of the parts beneath (network,
+sealing, update, CT, model) are passed on as they are: they carry a code and a hint of their own. So are the
+chaincode's refusals: `chaincode.errors` has one class for each rule.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class HospitalClientError(Exception):
+    """Anything the hospital's client refuses; `hint` says what to do."""
+
+    exit_code: ClassVar[int]
+    hint = "See the page of the exit code."
+
+
+class SettingsError(HospitalClientError):
+    """A settings file or an option cannot be used as it stands."""
+
+    exit_code: ClassVar[int] = 60
+    hint = (
+        "Mend the named line or option; `--help` and docs/hospital-client.md show what is expected."
+    )
+
+
+class NotOfStudyError(HospitalClientError):
+    """This member is not among the hospitals of the study."""
+
+    exit_code: ClassVar[int] = 61
+    hint = "`hospital-client study list` shows the studies and their hospitals."
+
+    def __init__(self, msp_id: str, study: str) -> None:
+        super().__init__(f"{msp_id} is not a hospital of study {study}")
+        self.msp_id = msp_id
+        self.study = study
+
+
+class StudyClaimError(HospitalClientError):
+    """The study's record says what this hospital cannot find to be so."""
+
+    exit_code: ClassVar[int] = 62
+    hint = (
+        "Do not take part before the difference is explained: compare `hospital-client study "
+        "list`, `consortium status` and the version of this program at the proposing hospital."
+    )
+
+
+class SumMismatchError(HospitalClientError):
+    """The sum re-added from the own peer is not the one the ledger records."""
+
+    exit_code: ClassVar[int] = 63
+    hint = (
+        "This hospital does not answer in this round. Let the administrators compare the peers "
+        "(`consortium status`, `hospital-client audit round`) before the next one."
+    )
+
+
+class SealingKeyRefusedError(HospitalClientError):
+    """A sealing key in the round was not signed by the hospital it is said to be of."""
+
+    exit_code: ClassVar[int] = 64
+    hint = (
+        "No update was encrypted. Tell the other hospitals: a peer or an ordering node may have "
+        "exchanged keys; `hospital-client audit round` shows the joins."
+    )
+
+
+class ChainBrokenError(HospitalClientError):
+    """Ledger and recomputation differ: the record cannot be what it says it is."""
+
+    exit_code: ClassVar[int] = 65
+    hint = "Keep the ledger and the report as they are, and compare with another member's audit."
+
+
+class NoModelError(HospitalClientError):
+    """There is no model here yet, or not the one asked for."""
+
+    exit_code: ClassVar[int] = 66
+    hint = "Train first: `hospital-client train`; `hospital-client status` shows what is here."
+
+
+class BundleMissingError(HospitalClientError):
+    """A round's summed ciphertext is neither in this hospital's store nor at its peer any more."""
+
+    exit_code: ClassVar[int] = 67
+    hint = (
+        "Another hospital of the round has it in its bundle folder; copy the file and name its "
+        "folder with --bundles."
+    )
+
+
+class AlreadyRunningError(HospitalClientError):
+    """Another client works on this member's behalf at this moment."""
+
+    exit_code: ClassVar[int] = 68
+    hint = "Let it finish, or stop it with Ctrl-C where it runs."
+
+
+class StoreError(HospitalClientError):
+    """The client's own files cannot be read or written."""
+
+    exit_code: ClassVar[int] = 69
+    hint = (
+        "Free some space or mend the permissions, then start again: the round goes on where it was."
+    )

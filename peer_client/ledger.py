@@ -1,0 +1,153 @@
+"""What a hospital's client needs of a ledger: ask, submit, wait, read blocks.
+
+`HospitalLedger` is the one border between a round and where its records are kept. `FabricLedger`
+(peer_client/fabric_ledger.py) speaks to the hospital's own peer; `MemoryHospital`
+(peer_client/memory_hospital.py) is one hospital's view of the in-memory ledger. Both raise the
+same errors, so that scenarios run on either. Nothing here knows what a round is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A transaction that the ledger has accepted."""
+
+    transaction_id: str
+    block_number: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerTransaction:
+    """One transaction of a block, as an auditor needs it."""
+
+    transaction_id: str
+    creator_msp: str
+    timestamp_s: int
+    valid: bool
+    function: str
+    arguments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerBlock:
+    """One block: its place in the chain and what it holds.
+
+    Attributes:
+        number: Height, from 0.
+        previous_hash: Header hash of the block before, 32 bytes; empty in block 0.
+        data_hash: Hash of the block's transactions as its header states it, 32 bytes.
+        recomputed_data_hash: The same computed from the transactions received.
+        header_hash: Hash of this header, which the next block names.
+        transactions: In the block's order.
+        size_bytes: Length of the block as stored.
+    """
+
+    number: int
+    previous_hash: bytes
+    data_hash: bytes
+    recomputed_data_hash: bytes
+    header_hash: bytes
+    transactions: tuple[LedgerTransaction, ...]
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderingClaim:
+    """How the channel is ordered in fact: the kind, and the members that order."""
+
+    type: str
+    consenter_msps: tuple[str, ...]
+
+
+class ConflictError(Exception):
+    """Another transaction came first (MVCC or phantom read); reading again shows what it did."""
+
+
+class HospitalLedger(Protocol):
+    """One hospital's way to the ledger."""
+
+    @property
+    def msp_id(self) -> str:
+        """Return the MSP this client acts for."""
+
+    @property
+    def channel(self) -> str:
+        """Return the channel's name."""
+
+    def evaluate(self, function: str, *args: str) -> bytes:
+        """Ask the own peer; nothing is written.
+
+        Raises:
+            RuleError: The chaincode refused (`chaincode.errors`).
+        """
+
+    def submit(
+        self,
+        function: str,
+        *args: str,
+        transient: Mapping[str, bytes] | None = None,
+        own_peer_only: bool = False,
+    ) -> Committed:
+        """Have a transaction endorsed, ordered and committed at the own peer.
+
+        Args:
+            function: Name of the chaincode's function.
+            args: Its arguments.
+            transient: Bytes that reach the chaincode but not the chain.
+            own_peer_only: Let the own peer alone endorse (private writes to the own collection).
+
+        Raises:
+            RuleError: The chaincode refused (`chaincode.errors`).
+            ConflictError: Another transaction came first.
+        """
+
+    def wait_everywhere(self, transaction_id: str, timeout_s: float) -> tuple[str, ...]:
+        """Wait until every member's peer has committed; return the members that have not."""
+
+    def wait_change(self, timeout_s: float) -> None:
+        """Return when the chaincode has set an event since the last call, or after the time."""
+
+    def settle(self, timeout_s: float) -> None:
+        """Wait until the newest transaction seen here is committed at every member's peer.
+
+        The peers that endorse the next transaction then read the same state.
+        """
+
+    def blocks(self, start: int, stop: int | None = None) -> Iterator[LedgerBlock]:
+        """Yield blocks `start` up to, not including, `stop` (the present height by default)."""
+
+    def ordering(self) -> OrderingClaim:
+        """Return who orders this channel, from its configuration."""
+
+    def close(self) -> None:
+        """Let go of connections and threads."""
+
+
+class Signer(Protocol):
+    """A hospital's identity on the consortium."""
+
+    @property
+    def certificate_pem(self) -> bytes:
+        """Return the certificate, PEM."""
+
+    def sign(self, message: bytes) -> bytes:
+        """Return a signature over a message."""
+
+
+class Roots(Protocol):
+    """The certificate roots of the members, as this member's own directory holds them."""
+
+    def __call__(self, msp_id: str) -> Sequence[bytes]:
+        """Return a member's roots, PEM; nothing where the member is unknown."""
+
+
+def query(ledger: HospitalLedger, function: str, *args: str) -> Any:
+    """Return the decoded JSON answer of one of the chaincode's queries."""
+    return json.loads(ledger.evaluate(function, *args))

@@ -1,0 +1,242 @@
+"""A folder that shows what a study did: a table of rounds, learning curves, masks over CT.
+
+Reads plain values, writes `report.md`, `report.json` and PNG pictures; asks no ledger and no model.
+matplotlib is loaded only when a picture is drawn, with its file-only backend, so a machine without
+a display can write a report. Every page carries the sentence "Research use, not a diagnosis".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from peer_client.store import write_file
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+RESEARCH_USE: Final = "Research use, not a diagnosis."
+
+#: Phases of a round in the order they are shown, each with what it is called.
+PHASES: Final = (
+    ("join", "join"),
+    ("train", "train"),
+    ("seal", "seal"),
+    ("submit", "submit"),
+    ("aggregate", "sum"),
+    ("answer", "answer"),
+    ("record_key", "key"),
+    ("apply", "apply"),
+    ("confirm", "confirm"),
+    ("publish", "publish"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RoundRow:
+    """One round, as the table shows it.
+
+    Attributes:
+        round_number: From 1.
+        state: PUBLISHED, REJECTED or ABANDONED (or a running state).
+        contributors: MSPs whose updates are in the sum.
+        coalition_max: How many hospitals may collude without learning more than the sum.
+        seconds: By phase, one hospital's view; a phase that was not done is absent.
+        ledger_bytes: Bytes of the round on the chain, 0 where not counted.
+        upload_bytes: Bytes of one hospital's upload beside the chain.
+        metrics: By hospital, as fractions: `auc_after`, `dice_after` and others.
+    """
+
+    round_number: int
+    state: str
+    contributors: tuple[str, ...]
+    coalition_max: int
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    ledger_bytes: int = 0
+    upload_bytes: int = 0
+    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MaskPicture:
+    """A slice with its lesion mask.
+
+    Attributes:
+        title: Words above the picture.
+        image: float32 `(h, w)` in [0, 1].
+        mask: float32 `(h, w)` in [0, 1], the predicted lesion share of each pixel.
+        truth: uint8 `(h, w)`, not zero where a lesion was marked; None where nothing was.
+    """
+
+    title: str
+    image: NDArray[np.float32]
+    mask: NDArray[np.float32]
+    truth: NDArray[np.uint8] | None = None
+
+
+def write_report(
+    folder: Path,
+    title: str,
+    rounds: Sequence[RoundRow],
+    *,
+    masks: Sequence[MaskPicture] = (),
+    closing: Sequence[str] = (),
+) -> Path:
+    """Write a report's pages and pictures.
+
+    Args:
+        folder: Where to; made if it is not there.
+        title: First line.
+        rounds: One row a round, in order.
+        masks: Slices with masks, shown in a grid; the picture is left out where there are none.
+        closing: Lines at the end (what to do next).
+
+    Returns:
+        The page, `folder/report.md`.
+
+    Raises:
+        StoreError: The folder cannot be written.
+    """
+    pictures = []
+    if any(row.metrics for row in rounds):
+        _save(learning_curves(rounds), folder / "learning_curves.png")
+        pictures.append("![Learning curves](learning_curves.png)")
+    if masks:
+        _save(mask_grid(masks), folder / "masks.png")
+        pictures.append("![Lesion masks over CT](masks.png)")
+    lines = [f"# {title}", "", f"*{RESEARCH_USE}*", "", *markdown_table(rounds), ""]
+    lines += [*pictures, "", *closing, ""]
+    write_file(folder / "report.json", _report_json(title, rounds))
+    page = folder / "report.md"
+    write_file(page, "\n".join(lines).encode())
+    return page
+
+
+def _report_json(title: str, rounds: Sequence[RoundRow]) -> bytes:
+    document = {"title": title, "use": RESEARCH_USE, "rounds": [asdict(row) for row in rounds]}
+    return json.dumps(document, indent=1, sort_keys=True).encode()
+
+
+def table_cells(rounds: Sequence[RoundRow]) -> tuple[list[str], list[list[str]]]:
+    """Return the table's head and rows as text.
+
+    >>> row = RoundRow(1, "PUBLISHED", ("AMSP", "BMSP", "CMSP"), 1, {"train": 2.0}, 20480, 1000)
+    >>> head, rows = table_cells([row])
+    >>> head[:4], rows[0][:4]
+    (['round', 'state', 'contributors', 'may collude'], ['1', 'PUBLISHED', 'A, B, C', '1'])
+    """
+    shown = [(key, name) for key, name in PHASES if any(key in row.seconds for row in rounds)]
+    hospitals = sorted({msp for row in rounds for msp in row.metrics})
+    head = ["round", "state", "contributors", "may collude"]
+    head += [f"{name} s" for _, name in shown]
+    head += ["on ledger kB", "upload kB"]
+    head += [f"AUC {short_name(msp)}" for msp in hospitals]
+    rows = []
+    for row in rounds:
+        cells = [str(row.round_number), row.state]
+        cells += [", ".join(map(short_name, row.contributors)) or "-", str(row.coalition_max)]
+        cells += [f"{row.seconds[key]:.1f}" if key in row.seconds else "-" for key, _ in shown]
+        cells += [f"{row.ledger_bytes / 1000:.0f}", f"{row.upload_bytes / 1000:.0f}"]
+        cells += [_metric_cell(row.metrics.get(msp, {})) for msp in hospitals]
+        rows.append(cells)
+    return head, rows
+
+
+def _metric_cell(metrics: Mapping[str, float]) -> str:
+    """Return AUC, and Dice where there is one, as one cell."""
+    if "auc_after" not in metrics:
+        return "-"
+    dice = f" / Dice {metrics['dice_after']:.2f}" if "dice_after" in metrics else ""
+    return f"{metrics['auc_after']:.2f}{dice}"
+
+
+def markdown_table(rounds: Sequence[RoundRow]) -> list[str]:
+    """Return the table of rounds as Markdown lines."""
+    head, rows = table_cells(rounds)
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    return lines + ["| " + " | ".join(cells) + " |" for cells in rows]
+
+
+def short_name(msp_id: str) -> str:
+    """Return an MSP id without its ending.
+
+    >>> short_name("ucsdMSP")
+    'ucsd'
+    """
+    return msp_id.removesuffix("MSP")
+
+
+def learning_curves(rounds: Sequence[RoundRow]) -> Figure:
+    """Draw AUC by round, one line a hospital, and Dice where hospitals report one."""
+    figure, axes = _figure(1, 2, width=11.0, height=4.2)
+    panels = (("auc_after", "AUC by patient, validation"), ("dice_after", "Dice, validation"))
+    for axis, (key, label) in zip(axes, panels, strict=True):
+        for msp in sorted({msp for row in rounds for msp in row.metrics}):
+            points = [
+                (row.round_number, row.metrics[msp][key])
+                for row in rounds
+                if key in row.metrics.get(msp, {})
+            ]
+            if points:
+                numbers, values = zip(*points, strict=True)
+                axis.plot(numbers, values, marker="o", label=short_name(msp))
+        axis.set_xlabel("round")
+        axis.set_ylabel(label)
+        axis.set_ylim(0.0, 1.02)
+        axis.set_xticks([row.round_number for row in rounds])
+        axis.grid(alpha=0.3)
+        if axis.lines:
+            axis.legend(frameon=False)
+    axes[0].axhline(0.5, color="grey", linewidth=0.8, linestyle="--")
+    figure.text(0.01, 0.01, RESEARCH_USE, fontsize=7, color="grey")
+    return figure
+
+
+def mask_grid(masks: Sequence[MaskPicture], columns: int = 4) -> Figure:
+    """Draw slices with the predicted lesion in colour and the marked one as an outline."""
+    columns = min(columns, len(masks))
+    lines = -(-len(masks) // columns)
+    figure, axes = _figure(lines, columns, width=2.9 * columns, height=3.1 * lines)
+    for axis in axes:
+        axis.set_axis_off()
+    for axis, picture in zip(axes, masks, strict=False):
+        draw_mask(axis, picture)
+    figure.text(0.01, 0.005, RESEARCH_USE, fontsize=7, color="grey")
+    return figure
+
+
+def draw_mask(axis: Axes, picture: MaskPicture) -> None:
+    """Draw one slice with its mask on an axis."""
+    axis.imshow(picture.image, cmap="gray", vmin=0.0, vmax=1.0)
+    shown = np.ma.masked_less(picture.mask, 0.5)
+    axis.imshow(shown, cmap="autumn", alpha=0.45, vmin=0.0, vmax=1.0)
+    if picture.truth is not None and picture.truth.any():
+        axis.contour(picture.truth > 0, levels=[0.5], colors="cyan", linewidths=0.8)
+    axis.set_title(picture.title, fontsize=8)
+
+
+def _figure(rows: int, columns: int, *, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """Return a figure that needs no display, and its axes in reading order."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes: Any = figure.subplots(rows, columns, squeeze=False)
+    return figure, list(axes.ravel())
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all."""
+    from io import BytesIO
+
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    write_file(path, buffer.getvalue())

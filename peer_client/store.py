@@ -1,0 +1,213 @@
+"""What one hospital's client keeps between two moments of a study, as plain files.
+
+    client/studies/<study>/
+      models/000003.npz     after round 3: weights float32 (p,), clipping scales float64 (tensors,)
+      rounds/000004/trained.npy   the vector trained in round 4, float32 (p,)
+      rounds/000004/upload.bin    the sealed upload; sent again as it is, never made again
+      rounds/000004/sum.bin       the summed ciphertext (the round's bundle), u64 little-endian
+      rounds/000004/facts.json    seconds by phase, metrics, bytes
+      journal                     what must not be done twice (peer_client/sealing)
+      personal/                   what never leaves the hospital
+
+Every write goes to a new file, is flushed to the disk and renamed, so that a file is whole or
+absent. No key and no share is ever here; sealing keys live in memory-backed storage
+(peer_client/sealing). Refuses to read what it did not write: no pickles.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from peer_client.errors import AlreadyRunningError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """The shared model after a round, and what the next round's updates are clipped to.
+
+    Attributes:
+        round_number: The round that made it; 0 for the initial model.
+        weights: float32, shape `(p,)`.
+        scales: float64, shape `(tensors,)`: largest magnitude of a change, by tensor.
+    """
+
+    round_number: int
+    weights: NDArray[np.float32]
+    scales: NDArray[np.float64]
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file whole and durably, readable by its owner alone.
+
+    Raises:
+        StoreError: The disk is full, or the folder cannot be written.
+    """
+    temporary = path.with_name(path.name + ".new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the name too must survive a power cut
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror}") from error
+
+
+def read_file(path: Path) -> bytes | None:
+    """Return a file's bytes, or nothing where there is none."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+
+
+class StudyStore:
+    """One study's folder at one hospital."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def round_folder(self, round_number: int) -> Path:
+        """Return a round's folder (which may not exist yet)."""
+        return self.folder / "rounds" / f"{round_number:06d}"
+
+    @property
+    def personal_folder(self) -> Path:
+        """Return the folder of what never leaves the hospital."""
+        return self.folder / "personal"
+
+    @property
+    def journal_path(self) -> Path:
+        """Return where the journal lies."""
+        return self.folder / "journal"
+
+    def write_model(self, model: ModelState) -> None:
+        """Keep a model."""
+        content = _npz(weights=model.weights, scales=model.scales)
+        write_file(self.folder / "models" / f"{model.round_number:06d}.npz", content)
+
+    def read_model(self, round_number: int) -> ModelState | None:
+        """Return the model that a round made, or nothing where it is not here."""
+        path = self.folder / "models" / f"{round_number:06d}.npz"
+        if not path.exists():
+            return None
+        arrays = _read_npz(path)
+        return ModelState(round_number, arrays["weights"], arrays["scales"])
+
+    def model_rounds(self) -> tuple[int, ...]:
+        """Return the rounds whose models are here, ascending."""
+        found = (self.folder / "models").glob("[0-9]*.npz")
+        return tuple(sorted(int(path.stem) for path in found))
+
+    def write_trained(self, round_number: int, vector: NDArray[np.float32]) -> None:
+        """Keep the vector trained in a round."""
+        write_file(self.round_folder(round_number) / "trained.npz", _npz(vector=vector))
+
+    def read_trained(self, round_number: int) -> NDArray[np.float32] | None:
+        """Return the vector trained in a round, or nothing."""
+        path = self.round_folder(round_number) / "trained.npz"
+        return _read_npz(path)["vector"] if path.exists() else None
+
+    def write_upload(self, round_number: int, payload: bytes) -> None:
+        """Keep a sealed upload before any of it is sent."""
+        write_file(self.round_folder(round_number) / "upload.bin", payload)
+
+    def read_upload(self, round_number: int) -> bytes | None:
+        """Return the sealed upload of a round, or nothing."""
+        return read_file(self.round_folder(round_number) / "upload.bin")
+
+    def write_sum(self, round_number: int, ciphertext: bytes) -> None:
+        """Keep the summed ciphertext, from which anyone can recompute the round's model."""
+        write_file(self.round_folder(round_number) / "sum.bin", ciphertext)
+
+    def read_sum(self, round_number: int) -> bytes | None:
+        """Return the summed ciphertext of a round, or nothing."""
+        return read_file(self.round_folder(round_number) / "sum.bin")
+
+    def write_facts(self, round_number: int, facts: Mapping[str, Any]) -> None:
+        """Add to what is known of a round; a key given again takes the new value."""
+        known = {**self.read_facts(round_number), **facts}
+        text = json.dumps(known, sort_keys=True, indent=1)
+        write_file(self.round_folder(round_number) / "facts.json", text.encode())
+
+    def read_facts(self, round_number: int) -> dict[str, Any]:
+        """Return what is known of a round; empty where nothing is."""
+        content = read_file(self.round_folder(round_number) / "facts.json")
+        if content is None:
+            return {}
+        try:
+            facts: dict[str, Any] = json.loads(content)
+        except ValueError as error:
+            raise StoreError(f"{self.round_folder(round_number)}/facts.json is damaged") from error
+        return facts
+
+    def round_numbers(self) -> tuple[int, ...]:
+        """Return the rounds of which something is here, ascending."""
+        found = (self.folder / "rounds").glob("[0-9]*")
+        return tuple(sorted(int(path.name) for path in found))
+
+    def forget_upload(self, round_number: int) -> None:
+        """Remove the bytes of an upload and the vector behind it once the round has ended."""
+        for name in ("upload.bin", "trained.npz"):
+            (self.round_folder(round_number) / name).unlink(missing_ok=True)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the study for this process alone.
+
+        Raises:
+            AlreadyRunningError: Another process holds it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (self.folder / "lock").open("w") as file:
+            _lock(file, self.folder)
+            yield
+
+
+def _lock(file: IO[str], folder: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        message = f"another hospital-client is training in {folder}"
+        raise AlreadyRunningError(message) from error
+
+
+def _npz(**arrays: NDArray[Any]) -> bytes:
+    """Return arrays as the bytes of an uncompressed .npz archive."""
+    from io import BytesIO
+
+    buffer = BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the arrays of an archive that this module wrote."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, KeyError) as error:
+        raise StoreError(f"{path} cannot be read; remove it and start again") from error
