@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from model.sampling import Batch
 
+Floats = NDArray[np.float32]
+
 
 @dataclass(frozen=True, slots=True)
 class AugmentSettings:
@@ -68,9 +70,7 @@ def augment(batch: Batch, settings: AugmentSettings, rng: np.random.Generator) -
     return Batch(changed[..., np.newaxis], batch.labels, masks)
 
 
-def draw_transforms(
-    count: int, settings: AugmentSettings, rng: np.random.Generator
-) -> NDArray[np.float32]:
+def draw_transforms(count: int, settings: AugmentSettings, rng: np.random.Generator) -> Floats:
     """Draw affine maps from target to source, about the centre, in units of the picture's side.
 
     Half of them mirror left and right (a lung disease may sit on either side).
@@ -94,9 +94,7 @@ def draw_transforms(
     return matrix.reshape(count, 2, 3).astype(np.float32)
 
 
-def source_grid(
-    transforms: NDArray[np.float32], height: int, width: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def source_grid(transforms: Floats, height: int, width: int) -> tuple[Floats, Floats]:
     """Say for each target pixel where it comes from.
 
     Returns:
@@ -106,16 +104,16 @@ def source_grid(
     row = ((np.arange(height, dtype=np.float32) + 0.5) / height - 0.5)[np.newaxis, :, np.newaxis]
     column = ((np.arange(width, dtype=np.float32) + 0.5) / width - 0.5)[np.newaxis, np.newaxis, :]
     part = transforms[:, :, :, np.newaxis, np.newaxis]
-    rows = (part[:, 0, 0] * row + part[:, 0, 1] * column + part[:, 0, 2] + 0.5) * height - 0.5
-    columns = (part[:, 1, 0] * row + part[:, 1, 1] * column + part[:, 1, 2] + 0.5) * width - 0.5
+    rows = part[:, 0, 0] * row + part[:, 0, 1] * column + part[:, 0, 2]
+    columns = part[:, 1, 0] * row + part[:, 1, 1] * column + part[:, 1, 2]
+    rows = np.asarray((rows + 0.5) * height - 0.5, np.float32)
+    columns = np.asarray((columns + 0.5) * width - 0.5, np.float32)
     np.clip(rows, 0, height - 1, out=rows)
     np.clip(columns, 0, width - 1, out=columns)
     return rows, columns
 
 
-def sample_linear(
-    images: NDArray[np.float32], rows: NDArray[np.float32], columns: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def sample_linear(images: Floats, rows: Floats, columns: NDArray[np.float32]) -> Floats:
     """Read pictures between their pixels (bilinear).
 
     Args:
@@ -133,7 +131,7 @@ def sample_linear(
     first = np.arange(count, dtype=np.int32)[:, np.newaxis, np.newaxis] * (height * width)
     corner = first + top * np.int32(width) + left
     flat = images.reshape(-1)
-    upper = flat.take(corner)
+    upper: Floats = flat.take(corner)
     upper += (flat.take(corner + 1) - upper) * beside
     corner += width
     lower = flat.take(corner)
@@ -143,7 +141,7 @@ def sample_linear(
 
 
 def sample_nearest(
-    masks: NDArray[np.uint8], rows: NDArray[np.float32], columns: NDArray[np.float32]
+    masks: NDArray[np.uint8], rows: Floats, columns: NDArray[np.float32]
 ) -> NDArray[np.uint8]:
     """Read masks at the nearest pixel: codes must not be mixed.
 
@@ -162,9 +160,7 @@ def sample_nearest(
     return nearest
 
 
-def change_grey(
-    images: NDArray[np.float32], settings: AugmentSettings, rng: np.random.Generator
-) -> NDArray[np.float32]:
+def change_grey(images: Floats, settings: AugmentSettings, rng: np.random.Generator) -> Floats:
     """Change contrast, brightness, gamma, sharpness and noise, and cover a patch.
 
     Args:
@@ -178,10 +174,10 @@ def change_grey(
     count, height, width = images.shape
     strength = settings.strength
 
-    def uniform(low: float, high: float) -> NDArray[np.float32]:
+    def uniform(low: float, high: float) -> Floats:
         return rng.uniform(low, high, (count, 1, 1)).astype(np.float32)
 
-    def symmetric(limit: float) -> NDArray[np.float32]:
+    def symmetric(limit: float) -> Floats:
         return uniform(-limit * strength, limit * strength)
 
     changed = (images - 0.5) * (1 + symmetric(settings.contrast))
@@ -205,7 +201,7 @@ def change_grey(
     return np.clip(changed, 0.0, 1.0, out=changed)
 
 
-def mean_of_neighbours(images: NDArray[np.float32]) -> NDArray[np.float32]:
+def mean_of_neighbours(images: NDArray[np.float32]) -> Floats:
     """Average each pixel with its eight neighbours; the border is repeated outwards.
 
     Args:

@@ -8,7 +8,9 @@ from model.config import NORMALISATION_GROUPS
 from model.tensors import Tensor
 
 
-def convolve(inputs: Tensor, channels: int, *, name: str, window: int = 3, strides: int = 1) -> Tensor:
+def convolve(
+    inputs: Tensor, channels: int, *, name: str, window: int = 3, strides: int = 1
+) -> Tensor:
     """Convolve, normalise in groups (Wu & He 2018) and cut off below zero.
 
     Group normalisation looks at one picture at a time: it works for a batch of one, and hospitals

@@ -1,4 +1,4 @@
-"""The capsule network: a short convolutional stem, two grids of capsules, class capsules, a decoder.
+"""The capsule network: convolutional stem, two grids of capsules, class capsules, decoder.
 
     picture 96 x 96 -> stem 48 -> stage 24 -> primary capsules 24 -> capsules 12 -> capsules 6
                                     |                                    |             |
@@ -52,7 +52,9 @@ class CapsNet(SliceNetwork):
         if not isinstance(config, CapsNetConfig):
             config = CapsNetConfig.from_dict(config)
         encoder = build_encoder(config)
-        super().__init__(encoder, build_decoder(config, encoder.outputs[2:]), specs(config), **kwargs)
+        super().__init__(
+            encoder, build_decoder(config, encoder.outputs[2:]), specs(config), **kwargs
+        )
         self.config = config
 
     def get_config(self) -> dict[str, Any]:

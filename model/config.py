@@ -1,7 +1,7 @@
 """What a capsule network looks like, as plain values; needs no TensorFlow.
 
-`CapsNetConfig` is what a study agrees on: with it every hospital builds the same network. It refuses
-a network that cannot be built, and knows nothing of training.
+`CapsNetConfig` is what a study agrees on: with it every hospital builds the same network. It
+refuses a network that cannot be built, and knows nothing of training.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ class CapsNetConfig:
                 )
         for name in ("capsule_types", "primary_size", "middle_size", "deep_size"):
             if getattr(self, name) < 1:
-                raise ModelConfigError(f"{name} must be at least 1. Received: {getattr(self, name)}")
+                raise ModelConfigError(
+                    f"{name} must be at least 1. Received: {getattr(self, name)}"
+                )
         if (self.capsule_types * self.primary_size) % NORMALISATION_GROUPS:
             raise ModelConfigError(
                 "capsule_types x primary_size must be a multiple of "
@@ -82,8 +84,8 @@ class CapsNetConfig:
             )
         if self.stage_channels % self.deep_size:
             raise ModelConfigError(
-                "stage_channels must be a multiple of deep_size (pooled features become capsules of "
-                f"that size). Received: {self.stage_channels} and {self.deep_size}"
+                "stage_channels must be a multiple of deep_size (pooled features are cut into "
+                f"capsules of that size). Received: {self.stage_channels} and {self.deep_size}"
             )
         if self.routing_iterations < 1:
             raise ModelConfigError(
@@ -94,7 +96,9 @@ class CapsNetConfig:
                 f"auxiliary_dropout must lie in [0, 1). Received: {self.auxiliary_dropout}"
             )
         if self.votes not in get_args(Votes):
-            raise ModelConfigError(f"votes must be one of {get_args(Votes)}. Received: {self.votes}")
+            raise ModelConfigError(
+                f"votes must be one of {get_args(Votes)}. Received: {self.votes}"
+            )
 
     @property
     def pooled_capsules(self) -> int:

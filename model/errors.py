@@ -1,7 +1,7 @@
 """What can go wrong with a model, as one small tree.
 
-Every error is a sentence that says what was found and what was allowed, carries the values it speaks
-of, and has an exit code whose page in docs/errors says what to do.
+Every error is a sentence that says what was found and what was allowed, carries the values it
+speaks of, and has an exit code whose page in docs/errors says what to do.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class DivergedError(ModelError):
 
     exit_code: ClassVar[int] = 70
     hint: ClassVar[str] = (
-        "Lower the learning rate of the study, or look for constant or broken pictures; the weights "
-        "are as they were before this training."
+        "Lower the learning rate of the study, or look for constant or broken pictures; the "
+        "weights are as they were before this training."
     )
 
     def __init__(self, step: int, quantity: str) -> None:
@@ -59,7 +59,9 @@ class ModelFileError(ModelError):
     """A model file cannot be read as one of our networks."""
 
     exit_code: ClassVar[int] = 73
-    hint: ClassVar[str] = "Give a .keras file written by this program, and check that it is complete."
+    hint: ClassVar[str] = (
+        "Give a .keras file written by this program, and check that it is complete."
+    )
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path} is not a model file of this program: {reason}")
@@ -80,4 +82,6 @@ class ModelConfigError(ModelError):
     """A network was described that cannot be built."""
 
     exit_code: ClassVar[int] = 75
-    hint: ClassVar[str] = "Correct the architecture in the study file; docs/model.md lists the fields."
+    hint: ClassVar[str] = (
+        "Correct the architecture in the study file; docs/model.md lists the fields."
+    )

@@ -1,8 +1,8 @@
 """What the capsule network and its twin have in common: an encoder, a decoder, a vector, a file.
 
-A network reads one slice: the encoder gives class scores and the features that the decoder needs, and
-the decoder the tissue of every pixel. They are two models so that only the slices with masks pay for
-the decoder in training, and slices whose mask nobody asked for do not pay in prediction.
+A network reads one slice: the encoder gives class scores and the features that the decoder needs,
+and the decoder the tissue of every pixel. They are two models so that only the slices with masks
+pay for the decoder in training, and slices whose mask nobody asked for do not pay in prediction.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class SliceNetwork(keras.Model):
     """One encoder and one decoder, whose tensors stand in the order of a manifest.
 
     The encoder maps float32 `(batch, size_px, size_px, 1)` in [0, 1] to a list: class scores
-    `(batch, 2)`, auxiliary logits `(batch, 2)`, then the decoder's inputs. The decoder maps these to
-    tissue probabilities `(batch, size_px, size_px, 3)`: background, ground glass, consolidation.
+    `(batch, 2)`, auxiliary logits `(batch, 2)`, then the decoder's inputs. The decoder maps these
+    to tissue probabilities `(batch, size_px, size_px, 3)`: background, ground glass, consolidation.
     """
 
     #: Name for records and benchmarks.

@@ -1,7 +1,7 @@
 """What a network says of slices: class probabilities and lesion maps, as numpy.
 
-Slices are read in batches of one size (the last is padded), so that a network is compiled once. With
-`flips` each slice is also read mirrored and the answers are averaged.
+Slices are read in batches of one size (the last is padded), so that a network is compiled once.
+With `flips` each slice is also read mirrored and the answers are averaged.
 """
 
 from __future__ import annotations
@@ -47,9 +47,7 @@ def predict(
     Raises:
         TrainingDataError: The images are of another size, type or range.
     """
-    probabilities, tissue = predict_tissue(
-        net, images, flips=flips, batch=batch, progress=progress
-    )
+    probabilities, tissue = predict_tissue(net, images, flips=flips, batch=batch, progress=progress)
     return probabilities, tissue[..., 1] + tissue[..., 2]
 
 
@@ -76,7 +74,9 @@ def predict_tissue(
     found, maps = _in_batches(run, net, images, batch, progress, 2 if flips else 1)
     if flips:
         mirrored, mirrored_maps = _in_batches(run, net, images[:, :, ::-1], batch, progress, -2)
-        return (found + mirrored) / 2, (maps + mirrored_maps[:, :, ::-1]) / 2
+        found += mirrored
+        maps += mirrored_maps[:, :, ::-1]
+        return found / np.float32(2), maps / np.float32(2)
     return found, maps
 
 
@@ -104,7 +104,7 @@ def predict_scores(
     (found,) = _in_batches(run, net, images, batch, progress, 2 if flips else 1)
     if flips:
         (mirrored,) = _in_batches(run, net, images[:, :, ::-1], batch, progress, -2)
-        found = (found + mirrored) / 2
+        return (found + mirrored) / np.float32(2)
     return found
 
 
@@ -116,7 +116,7 @@ def _in_batches(
     progress: Progress | None,
     passes: int,
 ) -> tuple[NDArray[np.float32], ...]:
-    """Run a compiled function over batches; `passes` is 1, 2 (first of two) or -2 (second of two)."""
+    """Run a compiled function; `passes` is 1, 2 (first of two) or -2 (second of two)."""
     check_images(images)
     if images.shape[1:3] != (net.size_px, net.size_px):
         raise TrainingDataError(

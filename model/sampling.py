@@ -2,8 +2,8 @@
 
 A batch holds as many COVID slices as others, and beside them slices with masks. Patients are drawn
 first, then one of the patient's slices: a patient with two hundred slices teaches no more than one
-with three. Pure numpy; draws depend only on the generator given. Slices that do not fit together are
-refused with `TrainingDataError`.
+with three. Pure numpy; draws depend only on the generator given. Slices that do not fit together
+are refused with `TrainingDataError`.
 """
 
 from __future__ import annotations
@@ -74,16 +74,16 @@ class TrainingSlices:
                 f"{len(self.masks)} masks need as many image numbers. "
                 f"Received: shape {self.mask_images.shape}"
             )
-        if len(self.masks) and not (
-            0 <= self.mask_images.min() and self.mask_images.max() < count
-        ):
+        if len(self.masks) and not (self.mask_images.min() >= 0 and self.mask_images.max() < count):
             raise TrainingDataError(
                 f"masks must belong to images 0 to {count - 1}. "
                 f"Received: {self.mask_images.min()} to {self.mask_images.max()}"
             )
         patients = np.asarray(self.patients)
         for label in (0, 1):
-            self._groups[f"class {label}"] = _by_patient(patients, np.flatnonzero(self.labels == label))
+            self._groups[f"class {label}"] = _by_patient(
+                patients, np.flatnonzero(self.labels == label)
+            )
         owners = patients[self.mask_images] if len(self.masks) else patients[:0]
         self._groups["masks"] = _by_patient(owners, np.arange(len(self.masks)))
 

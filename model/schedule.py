@@ -26,7 +26,8 @@ def learning_rate(
         lowest: Learning rate at the end.
         warm_up_steps: Steps of the rise; 0 for none.
 
-    >>> [round(learning_rate(s, 100, highest=1.0, lowest=0.0, warm_up_steps=2), 3) for s in (0, 1, 50, 100)]
+    >>> shape = {"highest": 1.0, "lowest": 0.0, "warm_up_steps": 2}
+    >>> [round(learning_rate(step, 100, **shape), 3) for step in (0, 1, 50, 100)]
     [0.5, 1.0, 0.5, 0.0]
     """
     share = min(step / total_steps, 1.0) if total_steps else 1.0

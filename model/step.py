@@ -1,8 +1,8 @@
 """One compiled training step: loss, gradient, Adam.
 
-The only place that takes a gradient, and so the only one that speaks to a backend (TensorFlow) rather
-than to `keras.ops`. The optimiser's moments are two flat vectors in the order of the weights, so that
-they can be kept, and a hospital resumes to the same weights.
+The only place that takes a gradient, and so the only one that speaks to a backend (TensorFlow)
+rather than to `keras.ops`. The optimiser's moments are two flat vectors in the order of the
+weights, so that they can be kept, and a hospital resumes to the same weights.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class TrainingStep:
         self._run: Callable[..., Tensor] = tf.function(self._step, autograph=False)
 
     def set_moments(self, first: NDArray[np.float32], second: NDArray[np.float32]) -> None:
-        """Start from these moments, float32, shape `(values,)`; those beyond the trained are kept."""
+        """Start from these moments, float32, shape `(values,)`, as far as they are trained."""
         self.first.assign(first[: sum(self.sizes)])
         self.second.assign(second[: sum(self.sizes)])
 

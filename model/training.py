@@ -171,9 +171,7 @@ def train(
             seen += values
             if progress is not None:
                 named = dict(zip(LOSS_NAMES, values.tolist(), strict=True))
-                progress(
-                    TrainProgress(taken, settings.steps, named, time.perf_counter() - begin)
-                )
+                progress(TrainProgress(taken, settings.steps, named, time.perf_counter() - begin))
     seconds = time.perf_counter() - begin
     vector = get_vector(net)
     if not np.isfinite(vector).all():

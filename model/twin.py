@@ -1,0 +1,125 @@
+"""The twin: a plain U-Net with a dense class head, as large as the capsule network.
+
+For the benchmark and the evidence only: what do capsules buy, and what do they cost? It has the same
+stem, the same inputs and outputs and the same training as the capsule network, with ordinary
+convolutions where that has capsules, and logits where that has lengths.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import keras
+
+from model import losses
+from model.blocks import convolve, enlarge
+from model.config import CLASSES, TISSUES, CapsNetConfig
+from model.layers.squash import PACKAGE
+from model.network import SliceNetwork
+from model.tensors import Tensor
+from model.weights import WeightSpec, initial_vector, set_vector
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class Twin(SliceNetwork):
+    """A U-Net of the size of the capsule network that `config` describes.
+
+    Class scores are logits.
+
+    Args:
+        config: The capsule network to match; its capsule fields are not used.
+    """
+
+    architecture: ClassVar[str] = "unet"
+
+    def __init__(self, config: CapsNetConfig | dict[str, Any], **kwargs: Any) -> None:
+        if not isinstance(config, CapsNetConfig):
+            config = CapsNetConfig.from_dict(config)
+        encoder = _encoder(config)
+        decoder = _decoder(config, encoder.outputs[2:])
+        super().__init__(encoder, decoder, manifest(encoder, decoder), **kwargs)
+        self.config = config
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what the network is built from."""
+        return {"config": self.config.to_dict()}
+
+    def classification_loss(self, labels: Tensor, scores: Tensor) -> Tensor:
+        """Cross-entropy of the logits."""
+        return losses.cross_entropy(labels, scores)
+
+    def probabilities(self, scores: Tensor) -> Tensor:
+        """Softmax of the logits."""
+        return keras.ops.softmax(scores, axis=-1)
+
+
+def build_twin(config: CapsNetConfig, *, seed: int = 0) -> Twin:
+    """Build the twin of a capsule network with the initial weights of a seed."""
+    net = Twin(config)
+    set_vector(net, initial_vector(net.manifest, seed))
+    return net
+
+
+def manifest(encoder: Tensor, decoder: Tensor) -> tuple[WeightSpec, ...]:
+    """List the tensors of built models; kernels start as He et al. 2015 draw them."""
+    listed = []
+    for part, group in ((encoder, "all"), (decoder, "masks")):
+        for variable in part.trainable_variables:
+            name = "/".join(variable.path.split("/")[-2:])
+            shape = tuple(variable.shape)
+            half_width = math.sqrt(6.0 / math.prod(shape[:-1])) if len(shape) > 1 else 0.0
+            centre = 1.0 if name.endswith("/gamma") else 0.0
+            listed.append(WeightSpec(name, shape, group, centre, half_width))  # type: ignore[arg-type]
+    return tuple(listed)
+
+
+def _encoder(config: CapsNetConfig) -> Tensor:
+    """Build the encoder: picture -> [class logits, auxiliary logits, *decoder inputs]."""
+    stem, stage = config.stem_channels, config.stage_channels
+    narrow = 3 * stage // 4
+    picture = keras.Input((config.size_px, config.size_px, 1), name="picture")
+    half = convolve(picture, stem, name="stem_1", window=5, strides=2)
+    half = convolve(half, stem, name="stem_2")
+    quarter = convolve(half, stage, name="stage_1", strides=2)
+    quarter = convolve(quarter, stage, name="stage_2")
+    eighth = convolve(quarter, narrow, name="stage_3", strides=2)
+    sixteenth = convolve(eighth, narrow, name="stage_4", strides=2)
+
+    pool = {"name": "mean"}, {"name": "largest"}
+    features = keras.layers.Concatenate(name="features")(
+        [
+            keras.layers.GlobalAveragePooling2D(**pool[0])(quarter),
+            keras.layers.GlobalMaxPooling2D(**pool[1])(quarter),
+        ]
+    )
+    deep = keras.layers.Concatenate(name="deep_features")(
+        [
+            keras.layers.GlobalAveragePooling2D()(sixteenth),
+            keras.layers.GlobalMaxPooling2D()(sixteenth),
+        ]
+    )
+    joined = keras.layers.Concatenate()([features, deep])
+    logits = keras.layers.Dense(CLASSES, name="classes")(joined)
+    hidden = keras.layers.Dropout(config.auxiliary_dropout, seed=0, name="dropout")(features)
+    auxiliary = keras.layers.Dense(CLASSES, name="auxiliary")(hidden)
+    outputs = [logits, auxiliary, picture, half, quarter, eighth, sixteenth]
+    return keras.Model(picture, outputs, name="encoder")
+
+
+def _decoder(config: CapsNetConfig, features: list[Tensor]) -> Tensor:
+    """Build the decoder: features of the encoder -> tissue probabilities of every pixel."""
+    inputs = [keras.Input(feature.shape[1:]) for feature in features]
+    picture, half, quarter, eighth, sixteenth = inputs
+    stem, stage = config.stem_channels, config.stage_channels
+    maps = keras.layers.Concatenate()([enlarge(sixteenth), eighth])
+    maps = convolve(maps, 3 * stage // 4, name="eighth")
+    maps = keras.layers.Concatenate()([enlarge(maps), quarter])
+    maps = convolve(maps, stage, name="merge", window=1)
+    maps = convolve(maps, stage, name="quarter")
+    maps = keras.layers.Concatenate()([enlarge(maps), half])
+    maps = convolve(maps, stem, name="half")
+    detail = convolve(picture, 8, name="picture")
+    maps = convolve(keras.layers.Concatenate()([enlarge(maps), detail]), 16, name="full")
+    tissue = keras.layers.Conv2D(TISSUES, 1, activation="softmax", name="tissue")(maps)
+    return keras.Model(inputs, tissue, name="decoder")

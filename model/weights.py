@@ -1,8 +1,9 @@
 """The weights of a network as one vector, with a manifest of names, shapes and owners.
 
 Everything here is numpy and integers: the manifest and the initial weights of a study are the same
-bytes on every machine, and an audit needs no TensorFlow. `get_vector` and `set_vector` use a network
-that the caller has built. A vector of another length or with a value that is not finite is refused.
+bytes on every machine, and an audit needs no TensorFlow. `get_vector` and `set_vector` use a
+network that the caller has built. A vector of another length or with a value that is not finite is
+refused.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def specs(config: CapsNetConfig) -> tuple[WeightSpec, ...]:
 
     >>> listed = specs(CapsNetConfig())
     >>> len(listed), sum(spec.size for spec in listed)
-    (45, 260187)
+    (47, 260187)
     >>> listed[0].name, listed[0].shape, listed[0].group
     ('stem_1/kernel', (5, 5, 1, 32), 'all')
     """
@@ -84,19 +85,17 @@ def specs(config: CapsNetConfig) -> tuple[WeightSpec, ...]:
     unknown = sorted(set(config.personal) - layers)
     if unknown:
         raise WeightLayoutError(f"personal layers {unknown}", f"layers among {sorted(layers)}")
-    return tuple(
-        _grouped(spec, group, config.personal)
-        for part, group in ((encoder, "all"), (decoder, "masks"))
-        for spec in part
-    )
+    shared = [_grouped(spec, "all", config.personal) for spec in encoder]
+    by_masks = [_grouped(spec, "masks", config.personal) for spec in decoder]
+    return (*shared, *by_masks)
 
 
 def initial_vector(specs: Sequence[WeightSpec], seed: int) -> NDArray[np.float32]:
     """Draw the weights a study starts from, the same bytes on every machine.
 
     Each tensor has its own stream, SHAKE-128 of the seed and the tensor's name, so that adding a
-    layer leaves the others' weights as they were. A draw is (2 i + 1 - 2^24) / 2^24 x half_width for
-    a uniform 24-bit integer i: integers, one product and two roundings that IEEE 754 decides.
+    layer leaves the others' weights as they were. A draw is (2 i + 1 - 2^24) / 2^24 x half_width
+    for a uniform 24-bit integer i: integers, one product and two roundings that IEEE 754 decides.
 
     Args:
         specs: The manifest.
@@ -105,9 +104,10 @@ def initial_vector(specs: Sequence[WeightSpec], seed: int) -> NDArray[np.float32
     Returns:
         float32, shape `(values,)`.
 
-    >>> manifest = (WeightSpec("a/kernel", (3,), "all", half_width=0.5), WeightSpec("a/scale", (2,), "all", 1.0))
-    >>> initial_vector(manifest, 7).tolist()
-    [-0.14144504070281982, -0.42029473185539246, 0.4250432252883911, 1.0, 1.0]
+    >>> kernel = WeightSpec("a/kernel", (3,), "all", half_width=0.5)
+    >>> scale = WeightSpec("a/scale", (2,), "all", centre=1.0)
+    >>> initial_vector((kernel, scale), 7).tolist()
+    [0.30813655257225037, 0.18462082743644714, -0.12471833825111389, 1.0, 1.0]
     """
     parts = [_initial(spec, seed) for spec in specs]
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
@@ -127,7 +127,8 @@ def set_vector(net: WeightedNetwork, vector: NDArray[np.float32]) -> None:
         vector: float32, shape `(values,)`.
 
     Raises:
-        WeightLayoutError: The length is another, or a value is not finite; the network is as it was.
+        WeightLayoutError: The length is another, or a value is not finite; the network is as it
+        was.
     """
     expected = sum(math.prod(variable.shape) for variable in net.ordered_variables)
     if vector.shape != (expected,):

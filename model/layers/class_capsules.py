@@ -36,8 +36,8 @@ class ClassCapsules(keras.layers.Layer):
         iterations: Routing steps, at least 1.
 
     Call arguments:
-        inputs: A pair: the grid, float32, shape `(batch, height, width, types, child_size)`, and the
-            pooled capsules, float32, shape `(batch, pooled, pooled_size)`.
+        inputs: A pair: the grid, float32, shape `(batch, height, width, types, child_size)`, and
+            the pooled capsules, float32, shape `(batch, pooled, pooled_size)`.
 
     Output:
         float32, shape `(batch, classes, size)`; each vector's length lies in [0, 1).

@@ -28,8 +28,8 @@ class ConvolutionalCapsules(keras.layers.Layer):
         v_j   = routing by agreement of the u_j|i
 
     So a child type casts one vote for each parent, made of its capsules in the whole window, and
-    there are as many children to route as types. That is what makes it fast: the textbook's one vote
-    for each capsule in the window has kernel_size^2 times as many votes (`TextbookCapsules`).
+    there are as many children to route as types. That is what makes it fast: the textbook's one
+    vote for each capsule in the window has kernel_size^2 times as many votes (`TextbookCapsules`).
 
     Args:
         types: Parent capsules at each place.

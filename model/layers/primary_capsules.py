@@ -21,8 +21,9 @@ class PrimaryCapsules(keras.layers.Layer):
         v = squash(s cut into `types` vectors of `size`)
 
     With `normalised`, s is first normalised over each type's channels and all places (group
-    normalisation, one group a type, learnt scale and offset). Without it the vectors of an untrained
-    network are so short that three squashes in a row pass hardly any signal (docs/model.md).
+    normalisation, one group a type, learnt scale and offset). Without it the vectors of an
+    untrained network are so short that three squashes in a row pass hardly any signal
+    (docs/model.md).
 
     Args:
         types: Capsules at each place.

@@ -1,7 +1,7 @@
 """Routing by agreement: votes of child capsules become parent capsules.
 
-The one place of the routing loop; every capsule layer that has votes calls it. It makes no votes and
-holds no weights.
+The one place of the routing loop; every capsule layer that has votes calls it. It makes no votes
+and holds no weights.
 """
 
 from __future__ import annotations

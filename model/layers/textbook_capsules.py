@@ -18,13 +18,14 @@ class TextbookCapsules(keras.layers.Layer):
     """Route each capsule in a window by itself, with a matrix of its own for each parent.
 
     Formula, for child i = (place in the window, type) and parent j (Sabour et al. 2017, equations 1
-    to 3, as most published code writes them: tile the children once for each parent, then multiply):
+    to 3, as most published code writes them: tile the children once for each parent, then
+    multiply):
 
         u_j|i = W_ij v_i
         v_j   = routing by agreement of the u_j|i
 
-    It has kernel_size^2 times the votes of `ConvolutionalCapsules` and child_types times its weights.
-    The benchmark shows what that costs; no study uses it.
+    It has kernel_size^2 times the votes of `ConvolutionalCapsules` and child_types times its
+    weights. The benchmark shows what that costs; no study uses it.
 
     Args:
         types: Parent capsules at each place.

@@ -15,8 +15,8 @@ from model.tensors import Tensor
 class TissueProbabilities(keras.layers.Layer):
     """Read background, ground glass and consolidation off each pixel's lesion capsule.
 
-    Formula, for the capsule v of one pixel (Sabour et al. 2017, section 2: length is the probability
-    that the entity exists, direction its properties; the second line is ours):
+    Formula, for the capsule v of one pixel (Sabour et al. 2017, section 2: length is the
+    probability that the entity exists, direction its properties; the second line is ours):
 
         P(lesion)        = l = sqrt(|v|^2 + 1e-7)
         P(consolidation | lesion) = k = sigmoid(w . v / l + b)
