@@ -19,6 +19,8 @@ from network.gateway.session import Session
 from network.gateway.settings import ClientTls, GatewayAddress, Retry, Timeouts
 from network.wire.identity import Identity, certificate_sha256
 
+__all__ = ["ClientTls", "Gateway", "GatewayAddress", "Retry", "Timeouts"]
+
 
 def _now() -> datetime:
     return datetime.now(UTC)
