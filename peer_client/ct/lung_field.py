@@ -8,8 +8,7 @@ of the picture the answer is "not found", with the reason; nothing is guessed.
 
 The scanner's round field of view is a trap: outside of it some scanners write values darker
 than air, and a threshold then parts that padding from everything else, lungs included. It is
-recognised by its shape (dark outside the circle that touches the four borders, brighter just
-inside) and painted over with the level of air.
+recognised by being the darkest of all and touching the corners, and painted over with the level of air.
 """
 
 from __future__ import annotations
@@ -35,6 +34,11 @@ _LUNG_SHARE_MIN: Final = 0.05  # of the picture
 _BOX_MIN_PX: Final = (36, 28)  # width, height of the box with its margin
 _FILL_MIN: Final = 0.12  # of the component's own box; rings and frames are thinner
 _STRIP_PX: Final = 12
+#: Padding of the field of view: its spread of levels, its share of the picture (outside a full
+#: circle 0.215 of the square), and how much darker than air it is, all in grey from 0 to 1.
+_PADDING_SPREAD: Final = 0.02
+_PADDING_SHARE: Final = (0.02, 0.6)
+_PADDING_STEP: Final = 0.03
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,26 +79,23 @@ def find_lung_field(image: Image2D) -> LungField:
     else:
         levels = without_field_padding(levels)
     levels = ndimage.gaussian_filter(levels, 0.7, mode="nearest").astype(np.float32)
-    if image.is_hu:
-        threshold = THRESHOLD_HU
+    tried: list[tuple[NDArray[np.bool_], NDArray[np.bool_], str]] = []
+    for threshold in [THRESHOLD_HU] if image.is_hu else _grey_thresholds(levels):
+        dark = levels < threshold
+        mask = _lung_components(dark)
+        reason = _implausible(mask)
+        tried.append((mask, ~dark, reason))
+        if not reason:
+            break
     else:
-        # A few black or white pixels (text, arrows, metal) must not decide.
-        low, high = np.percentile(levels, [1, 99])
-        threshold = otsu_threshold(np.clip(levels, low, high))
-    dark = levels < threshold
-    mask = _lung_components(dark)
-    reason = ""
-    box = _box(mask)
-    if mask.mean() < _LUNG_SHARE_MIN:
-        reason = "no dark area inside the body is large enough"
-    elif box[2] - box[0] < _BOX_MIN_PX[0] or box[3] - box[1] < _BOX_MIN_PX[1]:
-        reason = "the dark areas inside the body are too narrow"
-    if reason:
-        mask = np.zeros_like(mask)
-        box = _box(_largest(~dark))
+        # None will do: the first says where the body is and why there are no lungs in it.
+        _, body, reason = tried[0]
+        tried.append((np.zeros_like(body), body, reason))
+    mask, body, reason = tried[-1]
+    box = _box(_largest(body) if reason else mask)
     shares = tuple(edge / WORK_PX for edge in box)
     return LungField(
-        not reason, reason, mask, ~dark, levels, (shares[0], shares[1], shares[2], shares[3])
+        not reason, reason, mask, body, levels, (shares[0], shares[1], shares[2], shares[3])
     )
 
 
@@ -124,36 +125,55 @@ def otsu_threshold(values: NDArray[np.float32]) -> float:
 
 
 def without_field_padding(levels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Paint the padding outside a round field of view with the level of air.
+    """Paint what is darker than air around a round field of view with the level of air.
+
+    The field may be off centre and cut by the border, so it is not looked for as a circle: padding
+    is what touches a corner, has the level of the darkest corner or less, and is darker than (nearly)
+    everything else. Where the air around the body is black itself, painting it with
+    the darkest level of the rest changes nothing that matters: it stays dark.
 
     Args:
-        levels: Grey in [0, 1], shape `(128, 128)`.
+        levels: Grey in [0, 1], shape `(h, w)`.
 
     Returns:
         The same array where there is no such padding, else a copy without it.
     """
-    radius = _radius()
-    outside = radius > 1.02
-    ring = (radius > 0.9) & (radius < 0.98)
-    inside = levels[radius <= 0.98]
-    padding_level = float(np.median(levels[outside]))
-    air = float(np.percentile(inside, 5))
-    spread = float(np.percentile(levels[outside], 90)) - float(np.percentile(levels[outside], 10))
-    # Padding is one level; the ring just inside the circle is air, table or body: brighter.
-    if spread > 0.02 or air - padding_level < 0.03:
+    # The darkest corner, not the darkest pixel: streaks of metal may be darker than the padding.
+    least = float(levels[:: levels.shape[0] - 1, :: levels.shape[1] - 1].min())
+    labels, _ = ndimage.label(levels < least + _PADDING_SPREAD)
+    corners = {int(labels[y, x]) for y in (0, -1) for x in (0, -1)} - {0}
+    padding = np.isin(labels, tuple(corners))
+    share = float(padding.mean())
+    if not _PADDING_SHARE[0] < share < _PADDING_SHARE[1]:
         return levels
-    if float(np.mean(levels[ring] > padding_level + 0.02)) < 0.8:
+    # The resized rim mixes padding and air; it is neither.
+    wide = ndimage.binary_dilation(padding, iterations=2)
+    air = float(np.percentile(levels[~wide], 5))
+    if air - least < _PADDING_STEP:
         return levels
     painted = levels.copy()
-    edge = radius > 0.98
-    painted[edge & (levels < air)] = air
+    painted[wide & (levels < air)] = air
     return painted
 
 
-def _radius() -> NDArray[np.float64]:
-    """Distance from the middle in units of half the side, shape (128, 128)."""
-    axis = (np.arange(WORK_PX) + 0.5) / (WORK_PX / 2) - 1
-    return np.asarray(np.hypot(axis[:, None], axis[None, :]))
+def _grey_thresholds(levels: NDArray[np.float32]) -> list[float]:
+    # A few black or white pixels (text, arrows, metal) must not decide.
+    low, high = np.percentile(levels, [1, 99])
+    first = otsu_threshold(np.clip(levels, low, high))
+    # In a window for soft tissue, contrast and bone part from everything else first; the
+    # darker class then parts into fat and muscle, and lung and air.
+    darker = levels[levels < first]
+    return [first, otsu_threshold(darker)] if darker.size else [first]
+
+
+def _implausible(mask: NDArray[np.bool_]) -> str:
+    """Return why dark components cannot be the lungs, or an empty text."""
+    if mask.mean() < _LUNG_SHARE_MIN:
+        return "no dark area inside the body is large enough"
+    left, top, right, bottom = _box(mask)
+    if right - left < _BOX_MIN_PX[0] or bottom - top < _BOX_MIN_PX[1]:
+        return "the dark areas inside the body are too narrow"
+    return ""
 
 
 def _lung_components(dark: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -72,8 +72,7 @@ class NormalisedSlice:
         box: What was cropped, in pixels of the picture.
         lung_found: Whether the crop was made by lungs, not by the body.
         reason: Why no lungs were found, a short clause; empty where found.
-        lung: bool, shape `(size_px, size_px)`: the lung field on the same grid, with vessels
-            and lesions that air surrounds; all False where not found.
+        field: The lung field; `lung_on_grid` brings it to the network's grid.
         anchors: The levels that went to 1/6 and 5/6, grey or HU.
     """
 
@@ -81,7 +80,7 @@ class NormalisedSlice:
     box: Box
     lung_found: bool
     reason: str
-    lung: NDArray[np.bool_]
+    field: LungField
     anchors: Anchors
 
 
@@ -120,7 +119,7 @@ def to_network_input(
         box=cropped.box,
         lung_found=cropped.field.found,
         reason=cropped.field.reason,
-        lung=lung_on_grid(cropped.field, image.pixels.shape, cropped.box, size_px=size_px),
+        field=cropped.field,
         anchors=anchors,
     )
 
