@@ -1,0 +1,343 @@
+"""`consortium`: set up, bring up, look at and stop a consortium's members.
+
+Thin: each command calls one function of `network.consortium`, prints, and turns errors into exit
+codes. Results go to stdout, progress to stderr; `--json` is for programs. This is the one place of
+the network package that reads the environment.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import click
+
+from network.consortium.bring_up import BringUp, open_members, stop_members
+from network.consortium.environment import (
+    as_shell,
+    connection_profile,
+    peer_cli_exports,
+    write_profile,
+)
+from network.consortium.founding import found_consortium, with_port_base
+from network.consortium.health import last_words
+from network.consortium.member import CHAINCODE, ORDERER, PEER, TOPOLOGY_FILE, MemberDirectory
+from network.consortium.nodes import Host
+from network.consortium.progress import TerminalReporter
+from network.consortium.status import MemberStatus, consortium_status
+from network.consortium.topology import Topology
+from network.errors import NetworkError
+from network.fabric.binaries import find_binaries
+
+DISTRIBUTION = "capsule-consortium"
+#: What nodes and chaincode services may see of this program's environment.
+PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "SSL_CERT_DIR", "SSL_CERT_FILE")
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def default_root() -> Path:
+    """Return where state is kept without --root: under XDG_DATA_HOME, else ~/.local/share."""
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / DISTRIBUTION
+
+
+def host() -> Host:
+    """Return what nodes are started with, from the environment."""
+    passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    return Host(find_binaries(os.environ), sys.executable, passed)
+
+
+def _ends_with_exit_code(command: _Command) -> _Command:
+    """Turn our errors into a sentence, what to do, and the exit code's page."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except NetworkError as error:
+            if kwargs.get("as_json"):
+                found = {"error": error.exit_code, "message": str(error), "hint": error.hint}
+                click.echo(json.dumps(found))
+            click.echo(
+                f"error {error.exit_code}: {error}\nWhat to do: {error.hint}\n"
+                f"See docs/errors/{error.exit_code}.md",
+                err=True,
+            )
+            sys.exit(error.exit_code)
+
+    return cast(_Command, run)
+
+
+def _shared(command: _Command) -> _Command:
+    """Add --root and --json."""
+    command = click.option(
+        "--root",
+        type=click.Path(path_type=Path, file_okay=False),
+        envvar="CONSORTIUM_ROOT",
+        default=default_root,
+        help="Folder of all members (CONSORTIUM_ROOT; default: under the XDG data folder).",
+    )(command)
+    command = click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+    return _ends_with_exit_code(command)
+
+
+def _members(command: _Command) -> _Command:
+    """Add --member, for hosts that run some members only."""
+    return click.option(
+        "--member",
+        "members",
+        multiple=True,
+        metavar="NAME",
+        help="Only this member (may be given more than once); all by default.",
+    )(command)
+
+
+def _say(as_json: bool, found: Any, text: str) -> None:
+    click.echo(json.dumps(found, indent=2) if as_json else text)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Run a consortium of hospitals on Hyperledger Fabric."""
+    # A terminated `up` must clean up just as one that is interrupted.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+@main.command()
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path(TOPOLOGY_FILE),
+    show_default=True,
+    help="The file that says who exists.",
+)
+@click.option("--port-base", type=click.IntRange(1024, 65000), help="Replace its PortBase.")
+@_shared
+def init(config: Path, port_base: int | None, root: Path, as_json: bool) -> None:
+    """Make a directory for each member of crypto-config.yaml: keys, certificates, public files.
+
+    Safe to repeat: keys and certificates that are there stay.
+    """
+    Topology.load(config)
+    document = config.read_text(encoding="utf-8")
+    if port_base is not None:
+        document = with_port_base(document, port_base)
+    directories = found_consortium(root, document, now=datetime.now(UTC))
+    names = [directory.name for directory in directories]
+    _say(
+        as_json,
+        {"root": str(root), "members": names},
+        f"{len(names)} members in {root}: {', '.join(names)}\nNext: consortium up",
+    )
+
+
+@main.command()
+@click.argument("config", type=click.Path(path_type=Path), default=Path(TOPOLOGY_FILE))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_ends_with_exit_code
+def validate(config: Path, as_json: bool) -> None:
+    """Check a crypto-config.yaml; a mistake is named by its line."""
+    topology = Topology.load(config)
+    found = {
+        "channel": topology.channel,
+        "chaincode": topology.chaincode.label,
+        "hospitals": [member.name for member in topology.hospitals],
+        "members": [member.name for member in topology.members],
+        "orderers": [member.name for member in topology.orderers],
+    }
+    _say(
+        as_json,
+        found,
+        f"{config} is right: {len(topology.members)} members, {len(topology.hospitals)} of them "
+        f"hospitals, {len(topology.orderers)} ordering nodes, channel {topology.channel}, "
+        f"chaincode {topology.chaincode.label}",
+    )
+
+
+@main.command()
+@click.option("--foreground", is_flag=True, help="Stay; Ctrl-C stops the members.")
+@_members
+@_shared
+def up(foreground: bool, members: tuple[str, ...], root: Path, as_json: bool) -> None:
+    """Bring the members up, in the background, and return when all is ready.
+
+    Safe to repeat: what runs is left alone, what is missing is started. If it fails or is
+    interrupted, what it started is stopped again.
+    """
+    directories = open_members(root, members)
+    started = time.monotonic()
+    run = BringUp(
+        directories,
+        directories[0].topology(),
+        host(),
+        TerminalReporter(quiet=as_json),
+        datetime.now(UTC),
+    )
+    count = run.run()
+    seconds = time.monotonic() - started
+    _say(
+        as_json,
+        {"started": count, "seconds": round(seconds, 2), "root": str(root)},
+        f"ready after {seconds:.1f} s: {count} nodes started"
+        + ("" if count else " (all were running)"),
+    )
+    if foreground:
+        try:
+            while any(process.is_running() for process in run.started) or not run.started:
+                time.sleep(0.5)
+        except KeyboardInterrupt:
+            click.echo("stopping", err=True)
+        finally:
+            stop_members(directories)
+
+
+@main.command()
+@_members
+@_shared
+def status(members: tuple[str, ...], root: Path, as_json: bool) -> None:
+    """Show every member's nodes, height, leader, versions, approvals, ports and memory.
+
+    Ends with 15 when a node is not healthy.
+    """
+    found = consortium_status(open_members(root, members))
+    if as_json:
+        click.echo(json.dumps([one.as_json() for one in found], indent=2))
+    else:
+        _print_status(found)
+    if any(node.state != "healthy" for one in found for node in one.nodes):
+        sys.exit(15)
+
+
+def _print_status(found: tuple[MemberStatus, ...]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("member", "node", "state", "height", "version", "approved", "MB", "ports"):
+        right = heading in ("height", "MB")
+        table.add_column(heading, justify="right" if right else "left", no_wrap=heading != "ports")
+    for one in found:
+        for index, node in enumerate(one.nodes):
+            version = node.fabric_version
+            approved = ""
+            if node.kind == CHAINCODE:
+                version = one.chaincode or ""
+                approved = {True: "yes", False: "no", None: ""}[one.approved]
+            name = node.kind + (
+                " (leader)" if node.kind == ORDERER and one.leader == one.member else ""
+            )
+            table.add_row(
+                one.member if index == 0 else "",
+                name,
+                node.state,
+                "" if node.height is None else str(node.height),
+                version,
+                approved,
+                str(node.resident_bytes // 1_000_000),
+                " ".join(str(port) for port in node.ports.values()),
+            )
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    leaders = {one.leader for one in found if one.leader}
+    total = sum(node.resident_bytes for one in found for node in one.nodes)
+    click.echo(
+        f"leader by its ordering nodes: {', '.join(sorted(leaders)) or 'unknown'}; "
+        f"resident memory of all nodes: {total / 1e6:.0f} MB"
+    )
+
+
+@main.command()
+@click.argument("member")
+@click.option(
+    "--node",
+    type=click.Choice([PEER, ORDERER, CHAINCODE]),
+    multiple=True,
+    help="Only this node; all by default.",
+)
+@click.option("--lines", default=20, show_default=True, help="How many lines of each.")
+@_shared
+def logs(member: str, node: tuple[str, ...], lines: int, root: Path, as_json: bool) -> None:
+    """Show the last lines that a member's nodes wrote."""
+    (directory,) = open_members(root, [member])
+    found = {}
+    for kind in node or (ORDERER, PEER, CHAINCODE):
+        path = directory.log(kind)
+        if path.exists():
+            text = path.read_text(errors="replace").splitlines()
+            found[str(path)] = text[-lines:] if lines else []
+    text_lines = [f"== {path}\n" + "\n".join(tail) for path, tail in found.items()]
+    _say(as_json, found, "\n".join(text_lines) or f"the nodes of {member} have written nothing")
+
+
+@main.command()
+@click.argument("member")
+@click.option("--member-directory", is_flag=True, help="Print only the member's folder.")
+@_shared
+def env(member: str, member_directory: bool, root: Path, as_json: bool) -> None:
+    """Print the exports that the stock `peer` CLI reads, plus CHANNEL and CHAINCODE."""
+    (directory,) = open_members(root, [member])
+    if member_directory:
+        path = str(directory.path.absolute())
+        _say(as_json, {"member_directory": path}, path)
+        return
+    exports = peer_cli_exports(directory, find_binaries(os.environ))
+    _say(as_json, exports, as_shell(exports))
+
+
+@main.command()
+@click.argument("member")
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Write it here instead of printing it."
+)
+@_shared
+def profile(member: str, output: Path | None, root: Path, as_json: bool) -> None:
+    """Write a Fabric connection profile (JSON) for a member's clients."""
+    (directory,) = open_members(root, [member])
+    if output is None:
+        click.echo(json.dumps(connection_profile(directory), indent=2))
+        return
+    write_profile(directory, output)
+    _say(as_json, {"profile": str(output)}, f"wrote {output}")
+
+
+@main.command()
+@_members
+@_shared
+def stop(members: tuple[str, ...], root: Path, as_json: bool) -> None:
+    """Stop the members' nodes; all data stays."""
+    count = stop_members(open_members(root, members))
+    _say(as_json, {"stopped": count}, f"{count} nodes stopped; the data stays in {root}")
+
+
+@main.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_shared
+def down(yes: bool, root: Path, as_json: bool) -> None:
+    """Stop every node and delete the ledgers, keys and all other data, after asking."""
+    directories = open_members(root)
+    if not yes:
+        click.confirm(
+            f"Delete all keys and ledgers of {len(directories)} members in {root}?",
+            abort=True,
+            err=True,
+        )
+    count = stop_members(directories)
+    for directory in directories:
+        shutil.rmtree(directory.path)
+    (root / TOPOLOGY_FILE).unlink()
+    _say(as_json, {"stopped": count, "deleted": str(root)}, f"{count} nodes stopped, data deleted")
+
+
+__all__ = ["MemberDirectory", "last_words", "main"]
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,274 @@
+"""Bring members up: from certificates on disk to a committed chaincode.
+
+Every step looks at what is there and does the rest, so `bring_up` may be repeated, after a crash
+too. Whatever it started is stopped again when it fails or is interrupted; nodes that ran before
+are left alone. Where all members run on one machine it plays each in turn; on separate hosts
+each member calls it for itself, with the genesis block and the public files handed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from network.consortium.certificates import check_issued, read_file, write_public
+from network.consortium.channel import join_peer, wait_gossip, wait_ordering
+from network.consortium.errors import MemberFileError, NotInitialisedError
+from network.consortium.founding import check_public, user_names
+from network.consortium.genesis import majority, make_genesis_block
+from network.consortium.lifecycle import (
+    approve,
+    commit,
+    install,
+    query_committed,
+    wait_approved,
+    wanted_definition,
+)
+from network.consortium.member import CHAINCODE, ORDERER, PEER, TOPOLOGY_FILE, MemberDirectory
+from network.consortium.nodes import Host, Node, nodes_of
+from network.consortium.package import build_package
+from network.consortium.participation import Participation
+from network.consortium.processes import NodeProcess, stop_all
+from network.consortium.topology import Topology
+from network.gateway.gateway import Gateway
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+class Reporter(Protocol):
+    """Shows what is being done; `network.cli` has one for the terminal."""
+
+    def step(self, text: str, expected_s: float) -> AbstractContextManager[object]:
+        """Show a step while it lasts, with an estimate of its seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long each part may take, in seconds."""
+
+    node_s: float = 60.0
+    gossip_s: float = 90.0
+    ordering_s: float = 60.0
+    approvals_s: float = 60.0
+
+
+@dataclass(slots=True)
+class BringUp:
+    """One run of `consortium up`."""
+
+    directories: tuple[MemberDirectory, ...]
+    topology: Topology
+    host: Host
+    report: Reporter
+    now: datetime
+    limits: Limits = field(default_factory=Limits)
+    started: list[NodeProcess] = field(default_factory=list)
+
+    def run(self) -> int:
+        """Bring the members up; return how many nodes had to be started.
+
+        Raises:
+            ConsortiumError: Something is wrong; what this run started is stopped again.
+        """
+        try:
+            with self.report.step("checking certificates and ports", 0.3):
+                self._check()
+                self._genesis()
+            with self.report.step("starting the nodes", 1.5):
+                self._start()
+            with self.report.step("joining the channel", 1.0):
+                self._join()
+            with self.report.step("installing and approving the chaincode", 1.5):
+                self._approve()
+            with self.report.step("waiting for the peers and ordering nodes to agree", 5.0):
+                self._wait_together()
+            with self.report.step("committing the chaincode", 0.5):
+                self._commit()
+        except BaseException:
+            stop_all(self.started)
+            raise
+        return len(self.started)
+
+    @property
+    def _nodes(self) -> list[Node]:
+        return [
+            node for directory in self.directories for node in nodes_of(directory, self.topology)
+        ]
+
+    @property
+    def _hospitals(self) -> list[MemberDirectory]:
+        return [
+            directory
+            for directory in self.directories
+            if self.topology.member(directory.name).is_hospital
+        ]
+
+    @property
+    def _is_everyone(self) -> bool:
+        return len(self.directories) == len(self.topology.members)
+
+    def _check(self) -> None:
+        for directory in self.directories:
+            check_certificates(directory, self.topology, now=self.now)
+        for node in self._nodes:
+            if node.process() is None:
+                node.check_ports()
+
+    def _genesis(self) -> None:
+        """Take the first block from a member that has it; else let the first member make it."""
+        block = next(
+            (
+                read_file(directory.genesis_block)
+                for directory in self.directories
+                if directory.genesis_block.exists()
+            ),
+            None,
+        )
+        if block is None:
+            if not self._is_everyone:
+                raise MemberFileError(
+                    self.directories[0].genesis_block,
+                    "is missing; one member makes it (`consortium genesis`) for all",
+                )
+            block = make_genesis_block(self.directories[0], self.host.binaries)
+        for directory in self.directories:
+            if not directory.genesis_block.exists():
+                write_public(directory.genesis_block, block)
+
+    def _start(self) -> None:
+        waiting = []
+        for node in self._nodes:
+            process = node.process()
+            if process is None:
+                node.write_configuration()
+                process = node.start(self.host)
+                self.started.append(process)
+            waiting.append((node, process))
+        _side_by_side(lambda pair: pair[0].wait(pair[1], timeout_s=self.limits.node_s), waiting)
+
+    def _join(self) -> None:
+        channel = self.topology.channel
+
+        def join(directory: MemberDirectory) -> None:
+            block = read_file(directory.genesis_block)
+            member = self.topology.member(directory.name)
+            if member.orderer_hostname:
+                Participation(directory, member).join(channel, block)
+            with directory.connect_own("Admin") as gateway:
+                join_peer(gateway, channel, block)
+
+        _side_by_side(join, self.directories)
+
+    def _approve(self) -> None:
+        def approve_own(directory: MemberDirectory) -> None:
+            package = build_package(directory, self.topology)
+            with directory.connect_own("Admin") as gateway:
+                install(gateway, package)
+                committed = query_committed(gateway, self.topology.chaincode.name)
+                definition = wanted_definition(self.topology, committed)
+                msp_id = self.topology.member(directory.name).msp_id
+                approve(gateway, msp_id, definition, package)
+
+        _side_by_side(approve_own, self._hospitals)
+
+    def _wait_together(self) -> None:
+        members = [self.topology.member(directory.name) for directory in self.directories]
+        everyone = len(self.topology.members)
+        # A member alone needs as many others as make a majority; all on one machine need all.
+        others = everyone - 1 if self._is_everyone else majority(everyone) - 1
+        wait_gossip(members, self.topology, others, timeout_s=self.limits.gossip_s)
+        orderers = [member for member in members if member.orderer_hostname]
+        if orderers:
+            wait_ordering(orderers, self.topology, timeout_s=self.limits.ordering_s)
+
+    def _commit(self) -> None:
+        """Commit what is approved and not in force; wait until every peer here has it."""
+        if not self._hospitals:
+            return
+        with ExitStack() as stack:
+            gateways: list[Gateway] = [
+                stack.enter_context(directory.connect_own("Admin")) for directory in self._hospitals
+            ]
+            name = self.topology.chaincode.name
+            definition = wanted_definition(self.topology, query_committed(gateways[0], name))
+            committed = [query_committed(gateway, name) for gateway in gateways]
+            if all(found and found.sequence == definition.sequence for found in committed):
+                return
+            needed = self.topology.hospitals
+            if not self._is_everyone:
+                needed = needed[: majority(len(needed))]
+            msp_ids = [member.msp_id for member in needed]
+            limit_s = self.limits.approvals_s
+            if not (committed[0] and committed[0].sequence >= definition.sequence):
+                wait_approved(gateways, msp_ids, definition, timeout_s=limit_s)
+                with self._hospitals[0].connect("Admin") as gateway:
+                    commit(gateway, msp_ids, definition)
+
+
+def _side_by_side(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
+    """Do the same for several members at once; raise the first error after all have ended."""
+    todo = list(items)
+    with ThreadPoolExecutor(max_workers=max(len(todo), 1)) as pool:
+        return list(pool.map(work, todo))
+
+
+def check_certificates(directory: MemberDirectory, topology: Topology, *, now: datetime) -> None:
+    """Check every certificate a member uses, and the others' public ones.
+
+    Raises:
+        MemberCertificateError: One is out of its dates, foreign, or not of its key.
+        MemberFileError: A file is missing.
+    """
+    member = topology.member(directory.name)
+    root, tls_root = directory.ca / "ca.pem", directory.ca / "tlsca.pem"
+    folders = [directory.user_msp(user) for user in ("Admin", *user_names(member))]
+    kinds = [PEER, CHAINCODE, "chaincode-client", "client"]
+    folders.append(directory.node_msp(PEER))
+    if member.orderer_hostname:
+        folders.append(directory.node_msp(ORDERER))
+        kinds.append(ORDERER)
+    for folder in folders:
+        key = folder / "keystore/key.pem"
+        check_issued(folder / "signcerts/cert.pem", root, now=now, key=key)
+    for kind in kinds:
+        certificate, key = directory.tls(kind)
+        check_issued(certificate, tls_root, now=now, key=key)
+    for other in topology.members:
+        check_public(directory.check_public_of(other.name), other, now=now)
+
+
+def open_members(root: Path, names: Sequence[str] = ()) -> tuple[MemberDirectory, ...]:
+    """Return the directories of the named members, of all where none is named.
+
+    Raises:
+        NotInitialisedError: `consortium init` has not been run here.
+        UnknownMemberError: There is no such member.
+    """
+    path = root / TOPOLOGY_FILE
+    if not path.exists():
+        raise NotInitialisedError(f"there is no consortium in {root}")
+    topology = Topology.load(path)
+    members = [topology.member(name) for name in names] or list(topology.members)
+    directories = tuple(MemberDirectory(root / member.name) for member in members)
+    for directory in directories:
+        if not (directory.path / TOPOLOGY_FILE).exists():
+            raise NotInitialisedError(f"there is no member directory {directory.path}")
+    return directories
+
+
+def stop_members(directories: Sequence[MemberDirectory]) -> int:
+    """Stop every node of these members, services and peers first; return how many ran."""
+    processes = []
+    for directory in directories:
+        for kind in (CHAINCODE, PEER, ORDERER):
+            process = NodeProcess.find(directory.pid_file(kind))
+            if process is not None:
+                processes.append(process)
+    stop_all(processes)
+    return len(processes)

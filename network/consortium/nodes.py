@@ -1,0 +1,173 @@
+"""What runs for a member: orderer, peer, chaincode service; how each is started and looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from network.consortium.builder import write_builder
+from network.consortium.founding import write_json
+from network.consortium.health import Operations, wait_until_healthy
+from network.consortium.member import CHAINCODE, ORDERER, PEER, MemberDirectory
+from network.consortium.orderer_configuration import OrdererConfiguration
+from network.consortium.package import build_package
+from network.consortium.peer_configuration import PeerConfiguration
+from network.consortium.ports import check_free
+from network.consortium.processes import NodeProcess
+from network.consortium.topology import Member, Topology
+
+SETTINGS_FORMAT: Final = 1
+#: Soft heap limits. Without one a peer that moves large values grows to gigabytes.
+MEMORY_LIMITS: Final = {PEER: "600MiB", ORDERER: "300MiB"}
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The machine that members' nodes run on, from the program's environment."""
+
+    binaries: Path  # folder of peer, orderer, configtxgen
+    python: str  # interpreter of the chaincode services
+    environment: Mapping[str, str] = field(default_factory=dict)  # PATH and the like, for nodes
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One process of one member."""
+
+    kind: str  # ORDERER, PEER or CHAINCODE
+    directory: MemberDirectory
+    topology: Topology
+
+    @property
+    def member(self) -> Member:
+        """Whose node it is."""
+        return self.topology.member(self.directory.name)
+
+    @property
+    def title(self) -> str:
+        """Its name in messages."""
+        what = "chaincode service" if self.kind == CHAINCODE else self.kind
+        return f"the {what} of {self.member.name}"
+
+    @property
+    def operations(self) -> Operations | None:
+        """Its operations endpoint; the chaincode service has none."""
+        ports = self.member.ports
+        if self.kind == PEER:
+            return Operations(ports.peer_operations)
+        return Operations(ports.orderer_operations) if self.kind == ORDERER else None
+
+    def ports(self) -> list[tuple[str, str, int]]:
+        """Return host, key and number of each port it listens on."""
+        local, host, ports = "127.0.0.1", self.member.host, self.member.ports
+        if self.kind == PEER:
+            return [
+                (host, "Peer", ports.peer),
+                (local, "PeerChaincode", ports.peer_chaincode),
+                (local, "PeerOperations", ports.peer_operations),
+            ]
+        if self.kind == ORDERER:
+            return [
+                (host, "Orderer", ports.orderer),
+                (local, "OrdererAdmin", ports.orderer_admin),
+                (local, "OrdererOperations", ports.orderer_operations),
+            ]
+        return [(host, "Chaincode", ports.chaincode)]
+
+    def process(self) -> NodeProcess | None:
+        """Return its process, if it runs."""
+        return NodeProcess.find(self.directory.pid_file(self.kind))
+
+    def check_ports(self) -> None:
+        """Check that its ports are free.
+
+        Raises:
+            PortInUseError: One is not.
+        """
+        for host, key, port in self.ports():
+            check_free(host, [(key, port)], member=self.member.name)
+
+    def write_configuration(self) -> None:
+        """Write its configuration anew from crypto-config.yaml and the certificates."""
+        folder = self.directory.configuration(self.kind)
+        if self.kind == PEER:
+            write_builder(self.directory.builder)
+            document = PeerConfiguration(self.directory, self.topology).document()
+            write_json(folder / "core.yaml", document)
+        elif self.kind == ORDERER:
+            document = OrdererConfiguration(self.directory, self.topology).document()
+            write_json(folder / "orderer.yaml", document)
+        else:
+            certificate, key = (str(path.absolute()) for path in self.directory.tls(CHAINCODE))
+            write_json(
+                self._settings,
+                {
+                    "format": SETTINGS_FORMAT,
+                    "package_id": build_package(self.directory, self.topology).package_id,
+                    "address": f"{self.member.host}:{self.member.ports.chaincode}",
+                    "tls": {
+                        "certificate": certificate,
+                        "key": key,
+                        "client_root": str(self.directory.tls_root.absolute()),
+                    },
+                },
+            )
+
+    @property
+    def _settings(self) -> Path:
+        return self.directory.configuration(CHAINCODE).absolute() / "settings.json"
+
+    def start(self, host: Host) -> NodeProcess:
+        """Start it; does not wait.
+
+        Raises:
+            NodeNotReadyError: It cannot be started at all.
+        """
+        environment = dict(host.environment)
+        if self.kind == CHAINCODE:
+            # -P: modules come from the installation, never from the current folder.
+            command = [host.python, "-P", "-m", self.topology.chaincode.module]
+            command.append(str(self._settings))
+        else:
+            self.directory.data(self.kind).mkdir(parents=True, exist_ok=True, mode=0o700)
+            environment |= {
+                "FABRIC_CFG_PATH": str(self.directory.configuration(self.kind).absolute()),
+                "FABRIC_LOGGING_SPEC": "warn",
+                "GOMEMLIMIT": MEMORY_LIMITS[self.kind],
+            }
+            command = [str(host.binaries / self.kind)]
+            if self.kind == PEER:
+                command += ["node", "start"]
+        return NodeProcess.start(
+            command,
+            environment=environment,
+            log=self.directory.log(self.kind),
+            pid_file=self.directory.pid_file(self.kind),
+        )
+
+    def wait(self, process: NodeProcess, *, timeout_s: float) -> None:
+        """Wait until it is healthy and listens.
+
+        Raises:
+            NodeNotReadyError: It ended, or took too long.
+        """
+        wait_until_healthy(
+            self.title,
+            process,
+            operations=self.operations,
+            listening=[(host, port) for host, _, port in self.ports()],
+            log=self.directory.log(self.kind),
+            timeout_s=timeout_s,
+        )
+
+
+def nodes_of(directory: MemberDirectory, topology: Topology) -> tuple[Node, ...]:
+    """Return what runs for a member, in the order it is started."""
+    member = topology.member(directory.name)
+    kinds = [ORDERER] if member.orderer_hostname else []
+    kinds.append(PEER)
+    if member.is_hospital:
+        kinds.append(CHAINCODE)
+    return tuple(Node(kind, directory, topology) for kind in kinds)

@@ -1,0 +1,40 @@
+"""Are a member's ports free before its nodes start?"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+
+from network.consortium.errors import PortInUseError
+
+
+def is_listening(host: str, port: int, *, timeout_s: float = 1.0) -> bool:
+    """Tell whether something accepts connections there now."""
+    try:
+        socket.create_connection((host, port), timeout_s).close()
+    except OSError:
+        return False
+    return True
+
+
+def check_free(host: str, named: Iterable[tuple[str, int]], *, member: str) -> None:
+    """Check that a listener could be opened on each port.
+
+    Args:
+        host: The address the nodes listen on; it must be one of this machine.
+        named: Ports with their keys in crypto-config.yaml.
+        member: Whose ports they are.
+
+    Raises:
+        PortInUseError: Another program has the port, or the address is not of this machine.
+    """
+    for key, port in named:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as listener:
+            # As Go's listeners do: connections of an earlier run that linger do not count.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind((host, port))
+                listener.listen()
+            except OSError as error:
+                raise PortInUseError(port, host, f"{member} Ports.{key}") from error

@@ -1,0 +1,1 @@
+"""The Fabric programs: which version, where they are, how they are built."""
