@@ -106,11 +106,9 @@ def source_grid(transforms: Floats, height: int, width: int) -> tuple[Floats, Fl
     part = transforms[:, :, :, np.newaxis, np.newaxis]
     rows = part[:, 0, 0] * row + part[:, 0, 1] * column + part[:, 0, 2]
     columns = part[:, 1, 0] * row + part[:, 1, 1] * column + part[:, 1, 2]
-    rows = np.asarray((rows + 0.5) * height - 0.5, np.float32)
-    columns = np.asarray((columns + 0.5) * width - 0.5, np.float32)
-    np.clip(rows, 0, height - 1, out=rows)
-    np.clip(columns, 0, width - 1, out=columns)
-    return rows, columns
+    rows = np.clip((rows + 0.5) * height - 0.5, 0, height - 1)
+    columns = np.clip((columns + 0.5) * width - 0.5, 0, width - 1)
+    return np.asarray(rows, np.float32), np.asarray(columns, np.float32)
 
 
 def sample_linear(images: Floats, rows: Floats, columns: NDArray[np.float32]) -> Floats:

@@ -85,10 +85,12 @@ def tissue_loss(masks: Tensor, tissue: Tensor) -> Tensor:
     Formula, with l = P(ground glass) + P(consolidation), m = [code > 0] and the kind k of a lesion:
 
         cross-entropy = mean of -2 m log l - (1 - m) log(1 - l)
-        kind          = sum of -log P(code) / l over pixels of code 1 and 2, per pixel of these
+        kind          = (mean of -log(1 - k) over code 1 + mean of -log k over code 2) / 2,
+                        k = P(consolidation) / l
         soft Dice     = mean over slices of 1 - (2 sum m l + 20) / (sum m + sum l + 20)
 
-    (Milletari et al. 2016 for soft Dice.) A batch without codes 1 and 2 has no kind term.
+    (Milletari et al. 2016 for soft Dice.) Consolidation is rarer than ground glass and counts as
+    much. A batch without code 1 or without code 2 has no part of the kind term for it.
 
     Args:
         masks: int32 or uint8, shape `(batch, height, width)`, codes of this module.
@@ -106,6 +108,8 @@ def tissue_loss(masks: Tensor, tissue: Tensor) -> Tensor:
     ground = ops.cast(code == 1, "float32")
     dense = ops.cast(code == 2, "float32")
     share = ops.clip(tissue[..., 2] / lesion, CLIP, 1.0 - CLIP)
-    kind = -ops.sum(ground * ops.log(1.0 - share) + dense * ops.log(share))
-    known = ops.maximum(ops.sum(ground + dense), 1.0)
-    return -ops.mean(by_pixel) + ops.mean(1.0 - overlap / area) + KIND_WEIGHT * kind / known
+    kind = -0.5 * (
+        ops.sum(ground * ops.log(1.0 - share)) / ops.maximum(ops.sum(ground), 1.0)
+        + ops.sum(dense * ops.log(share)) / ops.maximum(ops.sum(dense), 1.0)
+    )
+    return -ops.mean(by_pixel) + ops.mean(1.0 - overlap / area) + KIND_WEIGHT * kind

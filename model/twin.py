@@ -1,7 +1,7 @@
 """The twin: a plain U-Net with a dense class head, as large as the capsule network.
 
-For the benchmark and the evidence only: what do capsules buy, and what do they cost? It has the same
-stem, the same inputs and outputs and the same training as the capsule network, with ordinary
+For the benchmark and the evidence only: what do capsules buy, and what do they cost? It has the
+same stem, the same inputs and outputs and the same training as the capsule network, with ordinary
 convolutions where that has capsules, and logits where that has lengths.
 """
 
@@ -77,7 +77,7 @@ def manifest(encoder: Tensor, decoder: Tensor) -> tuple[WeightSpec, ...]:
 def _encoder(config: CapsNetConfig) -> Tensor:
     """Build the encoder: picture -> [class logits, auxiliary logits, *decoder inputs]."""
     stem, stage = config.stem_channels, config.stage_channels
-    narrow = 3 * stage // 4
+    narrow = 7 * stage // 8
     picture = keras.Input((config.size_px, config.size_px, 1), name="picture")
     half = convolve(picture, stem, name="stem_1", window=5, strides=2)
     half = convolve(half, stem, name="stem_2")
@@ -86,19 +86,7 @@ def _encoder(config: CapsNetConfig) -> Tensor:
     eighth = convolve(quarter, narrow, name="stage_3", strides=2)
     sixteenth = convolve(eighth, narrow, name="stage_4", strides=2)
 
-    pool = {"name": "mean"}, {"name": "largest"}
-    features = keras.layers.Concatenate(name="features")(
-        [
-            keras.layers.GlobalAveragePooling2D(**pool[0])(quarter),
-            keras.layers.GlobalMaxPooling2D(**pool[1])(quarter),
-        ]
-    )
-    deep = keras.layers.Concatenate(name="deep_features")(
-        [
-            keras.layers.GlobalAveragePooling2D()(sixteenth),
-            keras.layers.GlobalMaxPooling2D()(sixteenth),
-        ]
-    )
+    features, deep = _pooled(quarter), _pooled(sixteenth)
     joined = keras.layers.Concatenate()([features, deep])
     logits = keras.layers.Dense(CLASSES, name="classes")(joined)
     hidden = keras.layers.Dropout(config.auxiliary_dropout, seed=0, name="dropout")(features)
@@ -107,13 +95,19 @@ def _encoder(config: CapsNetConfig) -> Tensor:
     return keras.Model(picture, outputs, name="encoder")
 
 
+def _pooled(maps: Tensor) -> Tensor:
+    """Return the mean and the largest value of each channel, `(batch, 2 x channels)`."""
+    mean = keras.layers.GlobalAveragePooling2D()(maps)
+    return keras.layers.Concatenate()([mean, keras.layers.GlobalMaxPooling2D()(maps)])
+
+
 def _decoder(config: CapsNetConfig, features: list[Tensor]) -> Tensor:
     """Build the decoder: features of the encoder -> tissue probabilities of every pixel."""
     inputs = [keras.Input(feature.shape[1:]) for feature in features]
     picture, half, quarter, eighth, sixteenth = inputs
     stem, stage = config.stem_channels, config.stage_channels
     maps = keras.layers.Concatenate()([enlarge(sixteenth), eighth])
-    maps = convolve(maps, 3 * stage // 4, name="eighth")
+    maps = convolve(maps, 7 * stage // 8, name="eighth")
     maps = keras.layers.Concatenate()([enlarge(maps), quarter])
     maps = convolve(maps, stage, name="merge", window=1)
     maps = convolve(maps, stage, name="quarter")
