@@ -233,7 +233,7 @@ class _Pass:
         return parts
 
     def _refuse(self, msp: str, error: RuleError) -> None:
-        self.refused[msp] = str(error)
+        self.refused[msp] = error.message
 
 
 def _view(data: bytes | memoryview, polynomials: int) -> Residues:

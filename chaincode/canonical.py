@@ -107,7 +107,7 @@ def decode(data: bytes, *, canonical: bool) -> Json:
     >>> decode(b'{"a":1,"a":2}', canonical=False)
     Traceback (most recent call last):
     ...
-    chaincode.errors.RecordError: RecordError: field 'a' is there twice
+    chaincode.errors.RecordError: field 'a' is there twice
     """
     try:
         value: Json = json.loads(

@@ -27,10 +27,11 @@ class RuleError(Exception):
         """Name of the rule, the same in Python, on the ledger's answer and in the pages."""
         return type(self).__name__
 
-    def __str__(self) -> str:
-        """Return the message a peer passes on.
+    @property
+    def message(self) -> str:
+        """The text that reaches the client; the shim writes the same for any refusal.
 
-        >>> str(SecondJoinError("NorthMSP has joined round 3 already"))
+        >>> SecondJoinError("NorthMSP has joined round 3 already").message
         'SecondJoinError: NorthMSP has joined round 3 already'
         """
         return f"{self.rule}: {self.sentence}"

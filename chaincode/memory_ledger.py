@@ -209,9 +209,9 @@ class MemoryLedger:
             try:
                 simulation.payload = self._handler(view, parts)
             except Exception as error:
-                raise MemoryEndorseError(
-                    transaction_id, f"chaincode response 500, {error}"
-                ) from error
+                # The shim's words for any exception of a contract.
+                message = f"chaincode response 500, {type(error).__name__}: {error}"
+                raise MemoryEndorseError(transaction_id, message) from error
             return simulation
 
     def evaluate(
