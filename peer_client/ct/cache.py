@@ -7,7 +7,7 @@ and renamed: a killed process leaves a whole file or none, and two processes may
 A damaged file is read as absent and written again. A full disk is a `CacheError`; nothing
 half-written stays.
 
-The cache holds pictures of patients: the folder is made readable by its owner only (0700, files 0600).
+The cache holds pictures of patients: only its owner can read it (folder 0700, files 0600).
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ import secrets
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from peer_client.ct.errors import CacheError
 
-Arrays = Mapping[str, NDArray[np.generic]]
+Arrays = Mapping[str, NDArray[Any]]
 
 
 def cache_key(*parts: str | int | Iterable[str]) -> str:
@@ -47,7 +48,7 @@ def cache_key(*parts: str | int | Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def read_cached(folder: Path, key: str) -> dict[str, NDArray[np.generic]] | None:
+def read_cached(folder: Path, key: str) -> dict[str, NDArray[Any]] | None:
     """Return the arrays stored under a key, or None where there are none that can be read."""
     path = folder / f"{key}.npz"
     try:

@@ -13,7 +13,7 @@ import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,7 +128,7 @@ def decode_mask(raw: bytes, size: tuple[int, int], *, name: str) -> NDArray[np.u
     if np.isin(values, (BACKGROUND, GROUND_GLASS, CONSOLIDATION)).all():
         return levels.astype(np.uint8)
     if np.isin(values, (0, 255)).all():
-        return (levels > 0).astype(np.uint8)
+        return np.asarray(levels > 0, np.uint8)
     raise MaskError(
         f"mask {name} holds the value {int(values[-1])}; allowed are 0, 1, 2, or 0 and 255"
     )
@@ -143,7 +143,7 @@ def _read(path: Path) -> bytes:
         raise ImageError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _decode(raw: bytes, name: str, *, palette_as_is: bool = False) -> NDArray[np.generic]:
+def _decode(raw: bytes, name: str, *, palette_as_is: bool = False) -> NDArray[Any]:
     """Return the levels, shape (height, width): uint8, or the wide integers of 16-bit files."""
     if not raw:
         raise ImageError(f"{name} is empty")

@@ -8,7 +8,8 @@ of the picture the answer is "not found", with the reason; nothing is guessed.
 
 The scanner's round field of view is a trap: outside of it some scanners write values darker
 than air, and a threshold then parts that padding from everything else, lungs included. It is
-recognised by being the darkest of all and touching the corners, and painted over with the level of air.
+recognised by being the darkest of all and touching the corners, and painted over with the level
+of air.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ _LUNG_SHARE_MIN: Final = 0.05  # of the picture
 _BOX_MIN_PX: Final = (36, 28)  # width, height of the box with its margin
 _FILL_MIN: Final = 0.12  # of the component's own box; rings and frames are thinner
 _STRIP_PX: Final = 12
+_CORNER_PX: Final = 10  # rows plus columns from the corner
 #: Padding of the field of view: its spread of levels, its share of the picture (outside a full
 #: circle 0.215 of the square), and how much darker than air it is, all in grey from 0 to 1.
 _PADDING_SPREAD: Final = 0.02
@@ -127,9 +129,9 @@ def otsu_threshold(values: NDArray[np.float32]) -> float:
 def without_field_padding(levels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Paint what is darker than air around a round field of view with the level of air.
 
-    The field may be off centre and cut by the border, so it is not looked for as a circle: padding
-    is what touches a corner, has the level of the darkest corner or less, and is darker than (nearly)
-    everything else. Where the air around the body is black itself, painting it with
+    The field may be off centre and cut by the border, so it is not looked for as a circle:
+    padding is what touches a corner, has the level of the darkest corner or less, and is darker
+    than (nearly) everything else. Where the air around the body is black itself, painting it with
     the darkest level of the rest changes nothing that matters: it stays dark.
 
     Args:
@@ -178,10 +180,10 @@ def _implausible(mask: NDArray[np.bool_]) -> str:
 
 def _lung_components(dark: NDArray[np.bool_]) -> NDArray[np.bool_]:
     labels, _ = ndimage.label(dark)
-    edge = (0, 2, -1, -3)
-    # Air around the body fills at least one corner. Three pixels in are looked at too, because
-    # a burnt-in frame may cut the corner pixel itself off.
-    corners = {int(labels[y, x]) for y in edge for x in edge if y in (0, -1) or x in (0, -1)}
+    # Air around the body reaches into at least one corner. More than the corner pixel is
+    # looked at, because burnt-in frames and text cut it off.
+    away = np.minimum(np.arange(WORK_PX), np.arange(WORK_PX)[::-1])
+    corners = set(np.unique(labels[away[:, None] + away[None, :] < _CORNER_PX]).tolist())
     mask = np.zeros_like(dark)
     for number, window in enumerate(ndimage.find_objects(labels), 1):
         if number in corners or window is None:

@@ -184,7 +184,7 @@ def normalise_signal(pixels: NDArray[np.float32], anchors: Anchors) -> NDArray[n
         )
     share = (pixels - np.float32(anchors.lung)) / np.float32(distance)
     level = LUNG_LEVEL + share * np.float32(TISSUE_LEVEL - LUNG_LEVEL)
-    return np.clip(level, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(level, 0, 1), np.float32)
 
 
 def hu_anchors() -> Anchors:

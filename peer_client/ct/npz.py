@@ -5,6 +5,7 @@ Other arrays in the file are ignored. Pickled objects are refused.
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,11 @@ def read_npz(path: Path) -> CtVolume:
         VolumeError: The file is not such a volume.
     """
     try:
+        # A packed file of a few bytes may say that it unpacks to anything.
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > 4 * VOXELS_MAX:
+            raise VolumeError(f"{path} unpacks to {unpacked} bytes")
         with np.load(path, allow_pickle=False) as stored:
             missing = [key for key in ("hu", "spacing_mm") if key not in stored.files]
             if missing:
@@ -43,4 +49,6 @@ def read_npz(path: Path) -> CtVolume:
         raise VolumeError(f"{path}: spacing_mm must be three numbers (z, y, x)")
     z, y, x = (float(step) for step in spacing)
     affine = np.diag([-x, -y, -z, 1.0])
-    return checked_volume(hu, (z, y, x), affine, is_hu=True, source="npz", name=str(path))
+    return checked_volume(
+        hu, (z, y, x), affine, is_hu=True, source="npz", name=str(path), axes="LPI"
+    )

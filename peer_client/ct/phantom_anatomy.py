@@ -2,13 +2,13 @@
 
 A phantom is geometry with numbers drawn from a generator; it is no picture of anybody. HU levels
 follow common tables (air -1000, lung -860, fat -100, muscle 50, blood 45, trabecular bone 250,
-cortical bone 600; ground glass -600 to -380, consolidation -60 to 40). The finding looked for is ground
-glass and consolidation, mostly at the back and the rim of both lungs, as the Fleischner Society's
-glossary (Hansell et al. 2008) defines the terms. Other findings (nodules, effusion,
+cortical bone 600; ground glass -640 to -400, consolidation -60 to 40). The finding looked for is
+ground glass and consolidation, mostly at the back and the rim of both lungs, as the Fleischner
+Society's glossary (Hansell et al. 2008) defines the terms. Other findings (nodules, effusion,
 emphysema) change the picture without changing the label.
 
-Coordinates are mm from the middle of the body: x to the picture's right, y to the back, and z from 0
-at the lungs' apex to 1 at their base.
+Coordinates are mm from the middle of the body: x to the picture's right, y to the back, and z
+from 0 at the lungs' apex to 1 at their base.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def slice_hu(anatomy: Anatomy, x: Floats, y: Floats, z: float) -> tuple[Floats, 
         float32 HU and uint8 lesion classes (0, 1, 2), both of shape `(h, w)`.
     """
     a, b = anatomy.half_width_mm, anatomy.half_depth_mm
-    texture = np.random.default_rng([anatomy.seed, int(z * 10_000)])
+    texture = np.random.default_rng([anatomy.seed, int((z + 1) * 10_000)])
     hu = np.full(x.shape, AIR_HU, np.float32)
     # The table: a thin shell below the back.
     hu[np.abs(y - b - 12 - (x / 150) ** 2 * -14) < 2.5] = -700

@@ -1,9 +1,9 @@
 """Write the phantoms of one or more hospitals as a data folder, with an index.csv like real data's.
 
-A fresh machine needs no download: everything is drawn from seeds, the same on every machine up
-to the last bit of floating point. Each hospital has its own scanner; nothing about the scanner depends on the
-label, so the label cannot be read from noise or grey levels. Phantoms show that software works;
-no figure measured on them says anything about patients.
+A fresh machine needs no download: everything is drawn from seeds. Each hospital has its own
+scanner; nothing about the scanner depends on the label, so the label cannot be read from noise or
+grey levels. Phantoms show that software works; no figure measured on them says anything about
+patients.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def write_phantoms(
 ) -> Path:
     """Write the phantoms of hospitals into one data folder.
 
-    A folder that already holds exactly these phantoms is left as it is; a stopped run is begun again.
+    A folder that already holds exactly these phantoms is left as it is; a stopped run is begun
+    again.
 
     Args:
         hospitals: Hospitals with a `phantoms` source and one class part each.
@@ -161,7 +162,7 @@ def phantom_volume(
     affine = np.diag([-in_plane, -in_plane, -z_mm, 1.0])
     affine[:2, 3] = field_mm / 2
     return (
-        CtVolume(voxels, (z_mm, in_plane, in_plane), True, affine, "npz"),
+        CtVolume(voxels, (z_mm, in_plane, in_plane), True, affine, "npz", "LPI"),
         np.stack([mask for _, mask in drawn]),
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Hashable
+from dataclasses import dataclass
 from typing import Final
 
 import yaml
@@ -20,15 +21,23 @@ _WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
 _TEXT_MAX: Final = 500
 
 
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Lines of a mapping and of its keys."""
+
+    line: int
+    keys: dict[str, int]
+
+
 class _Loader(yaml.SafeLoader):
     """SafeLoader that keeps the line of every mapping and refuses keys given twice."""
 
-    def construct_mapping(  # type: ignore[override]
+    def construct_mapping(
         self, node: yaml.MappingNode, deep: bool = False
     ) -> dict[Hashable, object]:
-        lines: dict[Hashable, int] = {}
+        lines: dict[str, int] = {}
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise yaml.MarkedYAMLError(
                     problem="a key is not text", problem_mark=key_node.start_mark
@@ -39,7 +48,7 @@ class _Loader(yaml.SafeLoader):
                 )
             lines[key] = key_node.start_mark.line + 1
         mapping: dict[Hashable, object] = super().construct_mapping(node, deep=True)
-        mapping[_LINE] = (node.start_mark.line + 1, lines)
+        mapping[_LINE] = _Places(node.start_mark.line + 1, lines)
         return mapping
 
 
@@ -47,11 +56,12 @@ class Settings:
     """One mapping of a YAML file."""
 
     def __init__(self, mapping: dict[str, object], name: str) -> None:
-        values = dict(mapping)
-        line, lines = values.pop(_LINE)  # type: ignore[misc]
-        self.line: int = line
-        self._lines: dict[str, int] = lines
-        self._values = values
+        self._values = {key: value for key, value in mapping.items() if key != _LINE}
+        places = mapping[_LINE]
+        if not isinstance(places, _Places):  # only _Loader makes mappings
+            raise TypeError("settings come from load_settings")
+        self.line = places.line
+        self._lines = places.keys
         self._name = name
         self._asked: set[str] = set()
 

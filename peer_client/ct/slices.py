@@ -11,10 +11,10 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from peer_client.ct.grid import resized_mask
 from peer_client.ct.image import FILE_BYTES_MAX, Image2D, decode_image, decode_mask
 from peer_client.ct.index import Item
 from peer_client.ct.normalise import NORMALISATION_VERSION, to_network_input
-from peer_client.ct.volume import CtVolume, read_volume
+from peer_client.ct.volume import CtVolume, read_mask_of, read_volume
 
 #: Called with (items done, items in all) while slices are made.
 Progress = Callable[[int, int], None]
@@ -108,8 +108,7 @@ def make_slices(
     with _mapper(processes, len(shards)) as mapped:
         jobs = [(shard, options, cache) for shard in shards]
         for shard, made in zip(shards, mapped(jobs), strict=True):
-            shifted = {**_fields(made), "item": made.item + finished}
-            done.append(Slices(**shifted))
+            done.append(replace(made, item=made.item + finished))
             finished += len(shard)
             if progress is not None:
                 progress(finished, len(items))
@@ -154,14 +153,13 @@ def _shard_of(job: tuple[tuple[Item, ...], SliceOptions, Path | None]) -> Slices
     )
     stored = read_cached(cache, key)
     if stored is not None and _complete(stored, options.size_px):
-        return Slices(**stored)  # type: ignore[arg-type]
+        return Slices(**stored)
     made = _normalised(items, options)
     write_cached(cache, key, _fields(made))
     return made
 
 
 def _normalised(items: Sequence[Item], options: SliceOptions) -> Slices:
-    rows: list[tuple[int, Image2D, Item]] = []
     size = options.size_px
     pixels: list[NDArray[np.uint8]] = []
     masks: list[NDArray[np.uint8]] = []
@@ -171,24 +169,20 @@ def _normalised(items: Sequence[Item], options: SliceOptions) -> Slices:
     digests: list[bytes] = []
     prints: list[bytes] = []
     for position, item in enumerate(items):
-        rows = [(position, image, item) for image in _images(item)]
-        for _, image, _ in rows:
+        for image, mask in _pictures(item):
             try:
                 normal = to_network_input(
                     image, size_px=size, spatial=options.spatial, signal=options.signal
                 )
             except IntakeError as error:
                 raise type(error)(f"{item.name}: {error}") from error
-            mask = np.zeros((size, size), np.uint8)
-            if item.mask_path is not None:
-                raw_mask = _bytes(item.mask_path, item)
-                shape = (image.pixels.shape[0], image.pixels.shape[1])
-                mask = resized_mask(
-                    decode_mask(raw_mask, shape, name=str(item.mask_path)), size, normal.box
-                )
             pixels.append(np.round(normal.pixels[:, :, 0] * 255).astype(np.uint8))
-            masks.append(mask)
-            has_mask.append(item.mask_path is not None)
+            masks.append(
+                np.zeros((size, size), np.uint8)
+                if mask is None
+                else resized_mask(mask, size, normal.box)
+            )
+            has_mask.append(mask is not None)
             found.append(normal.lung_found)
             owner.append(position)
             digests.append(bytes.fromhex(image.digest()))
@@ -206,11 +200,21 @@ def _normalised(items: Sequence[Item], options: SliceOptions) -> Slices:
     )
 
 
-def _images(item: Item) -> list[Image2D]:
+def _pictures(item: Item) -> Iterator[tuple[Image2D, NDArray[np.uint8] | None]]:
+    """Yield each picture of an item with its mask, or None where it has none."""
     if is_picture(item.path):
-        return [decode_image(_bytes(item.path, item), name=item.name)]
+        image = decode_image(_bytes(item.path, item), name=item.name)
+        mask = None
+        if item.mask_path is not None:
+            shape = (image.pixels.shape[0], image.pixels.shape[1])
+            raw = _bytes(item.mask_path, item)
+            mask = decode_mask(raw, shape, name=str(item.mask_path))
+        yield image, mask
+        return
     volume = read_volume(item.path)
-    return [volume.slice(position) for position in spaced_slices(volume, VOLUME_SLICES)]
+    masks = None if item.mask_path is None else read_mask_of(item.mask_path, volume)
+    for position in spaced_slices(volume, VOLUME_SLICES):
+        yield volume.slice(position), None if masks is None else masks[position]
 
 
 def is_picture(path: Path) -> bool:
@@ -264,11 +268,11 @@ def _source_digest(item: Item) -> str:
     return digest.hexdigest()
 
 
-def _fields(made: Slices) -> dict[str, NDArray[np.generic]]:
+def _fields(made: Slices) -> dict[str, NDArray[Any]]:
     return {name: getattr(made, name) for name in Slices.__dataclass_fields__}
 
 
-def _complete(stored: dict[str, NDArray[np.generic]], size_px: int) -> bool:
+def _complete(stored: dict[str, NDArray[Any]], size_px: int) -> bool:
     if set(stored) != set(Slices.__dataclass_fields__):
         return False
     rows = len(stored["item"])

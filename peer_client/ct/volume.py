@@ -21,7 +21,7 @@ from peer_client.ct.lung_field import find_lung_field
 
 SLICES_MAX: Final = 4096
 VOXELS_MAX: Final = 1 << 30
-#: Body HU lie between air and dense bone; metal and padding go beyond, so only the middle is judged.
+#: A CT in HU shows air (-1000) or lung; grey levels begin at 0.
 _HU_LEAST_MAX: Final = -300.0
 _LUNG_AREA_CM2: Final = (8.0, 900.0)
 
@@ -31,12 +31,15 @@ class CtVolume:
     """A CT volume.
 
     Attributes:
-        voxels: int16 or float32, shape `(z, y, x)`: HU where `is_hu`, else levels of unknown unit.
+        voxels: int16 or float32, shape `(z, y, x)`: HU where `is_hu`, else
+            grey in [0, 1], scaled by the volume's own least and greatest level.
         spacing_mm: Distance of slices, rows and columns, mm: `(z, y, x)`.
         is_hu: Whether the voxels are Hounsfield units.
         affine: float64, shape `(4, 4)`: from (x, y, z) voxel positions to mm in the patient, axes
             to the right, the front and the head end (RAS), as NIfTI has it.
         source: "dicom", "nifti" or "npz".
+        axes: Where the axes (x, y, z) of the source's own array point, e.g. "RAS"; what
+            `nifti.write_nifti` writes goes back to them.
     """
 
     voxels: NDArray[np.int16] | NDArray[np.float32]
@@ -44,17 +47,15 @@ class CtVolume:
     is_hu: bool
     affine: NDArray[np.float64]
     source: str
+    axes: str = "LPS"
 
     def slice(self, position: int) -> Image2D:
-        """Return one axial slice, HU or grey in [0, 1] by the volume's own range.
+        """Return one axial slice, HU or grey as the volume is.
 
         Args:
             position: Along z, from 0.
         """
         pixels = self.voxels[position].astype(np.float32)
-        if not self.is_hu:
-            low, high = float(self.voxels.min()), float(self.voxels.max())
-            pixels = (pixels - np.float32(low)) / np.float32(max(high - low, 1e-6))
         return Image2D(pixels, self.is_hu, self.spacing_mm[1:])
 
     def lung_slices(self) -> tuple[int, ...]:
@@ -85,8 +86,8 @@ def read_volume(path: Path) -> CtVolume:
     """Read a CT volume.
 
     Args:
-        path: A folder of DICOM files of one series, one DICOM file, a NIfTI file (.nii, .nii.gz), or
-            an .npz file with `hu` (int16, `(z, y, x)`) and `spacing_mm` (`(z, y, x)`).
+        path: A folder of DICOM files of one series, one DICOM file, a NIfTI file (.nii,
+            .nii.gz), or an .npz file with `hu` (int16, `(z, y, x)`) and `spacing_mm` (`(z, y, x)`).
 
     Returns:
         The volume.
@@ -111,6 +112,24 @@ def read_volume(path: Path) -> CtVolume:
     return read_dicom(path)
 
 
+def read_mask_of(path: Path, volume: CtVolume) -> NDArray[np.uint8]:
+    """Read the lesion mask of a volume.
+
+    Args:
+        path: A NIfTI file on the volume's own grid, in any order of axes.
+        volume: The volume.
+
+    Returns:
+        uint8, shape of the volume's voxels: 0 background, 1 ground glass, 2 consolidation.
+
+    Raises:
+        MaskError: It cannot be read, lies on another grid, or holds other values.
+    """
+    from peer_client.ct.nifti import read_nifti_mask
+
+    return read_nifti_mask(path, volume)
+
+
 def checked_volume(
     voxels: NDArray[np.generic],
     spacing_mm: tuple[float, float, float],
@@ -119,6 +138,7 @@ def checked_volume(
     is_hu: bool | None,
     source: str,
     name: str,
+    axes: str = "LPS",
 ) -> CtVolume:
     """Check the shape, spacing and levels of a volume and put it together.
 
@@ -130,6 +150,7 @@ def checked_volume(
             -300).
         source: "dicom", "nifti" or "npz".
         name: What error messages call it.
+        axes: Where the axes of the source's own array point.
 
     Raises:
         VolumeError: Something of it is out of range.
@@ -164,4 +185,7 @@ def checked_volume(
         raise VolumeError(f"{name} is blank: all its voxels have the same level")
     if is_hu is None:
         is_hu = float(stored.min()) <= _HU_LEAST_MAX
-    return CtVolume(stored, spacing_mm, is_hu, np.asarray(affine, np.float64), source)
+    if not is_hu:
+        low, high = float(stored.min()), float(stored.max())
+        stored = ((stored.astype(np.float64) - low) / (high - low)).astype(np.float32)
+    return CtVolume(stored, spacing_mm, is_hu, np.asarray(affine, np.float64), source, axes)
