@@ -109,9 +109,9 @@ class _Stream:
             event = self._connection.receive(message)
             if isinstance(event, TransactionStarted):
                 self._answers[event.key] = queue.SimpleQueue()
-        match event:
-            case Answered() | Refused():
+            elif isinstance(event, Answered | Refused):
                 self._answers[event.key].put(event)
+        match event:
             case TransactionStarted():
                 try:
                     self._pool.submit(self._run, event)
@@ -281,10 +281,10 @@ class ChaincodeServer:
         stream = _Stream(self._package_id, self._handler, self._workers, self._refusals)
         with self._lock:
             self._streams.add(stream)
+        stream.open()
         # The peer may vanish without the reader noticing first.
         if not context.add_callback(stream.hang_up):
             stream.hang_up()
-        stream.open()
         threading.Thread(
             target=stream.read, args=(incoming,), name="peer reader", daemon=True
         ).start()

@@ -40,6 +40,7 @@ class LedgerStub:
         abilities: What the peer can do.
         ask: Sends a request and waits for the answer's payload; raises `PeerError` where the peer
             refuses, `PeerHungUpError` where the stream ends.
+        batch_bytes: Writes are sent once they reach this size.
     """
 
     def __init__(
@@ -47,10 +48,13 @@ class LedgerStub:
         started: TransactionStarted,
         abilities: PeerAbilities,
         ask: Callable[[Request], bytes],
+        *,
+        batch_bytes: int = BATCH_BYTES,
     ) -> None:
         self._started = started
         self._abilities = abilities
         self._ask_peer = ask
+        self._batch_max_bytes = batch_bytes
         self._batch: list[Write] = []
         self._batch_bytes = 0
         self._abandoned: list[str] = []
@@ -190,7 +194,7 @@ class LedgerStub:
             part: list[Write] = []
             size = 0
             for write in self._batch[:batch_max]:
-                if part and size + len(write.value) > BATCH_BYTES:
+                if part and size + len(write.value) > self._batch_max_bytes:
                     break
                 part.append(write)
                 size += len(write.value)
@@ -204,7 +208,7 @@ class LedgerStub:
             return
         self._batch.append(write)
         self._batch_bytes += len(write.value)
-        if self._batch_bytes >= BATCH_BYTES:
+        if self._batch_bytes >= self._batch_max_bytes:
             self.flush()
 
     def _get_many(self, keys: Sequence[str], collection: str) -> list[bytes]:
