@@ -1,0 +1,248 @@
+"""What a hospital must not do twice, written down before it is done.
+
+Two things are irrevocable: encrypting an update (two sums that hold the same update
+differ by the others' updates) and answering a round (two share sums for different sets
+of contributors give a single hospital's key). The journal records both with fsync
+before anything is sent, and refuses the second one, also after a restart.
+
+One line of JSON each, appended; a lock keeps a second client of the same hospital out.
+A last line without its end was cut off by a crash before anything was sent, and is
+dropped; damage anywhere else is refused. Nothing secret is in it: hashes, names,
+numbers. It belongs outside backups: a hospital restored from one sits out open rounds.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from peer_client.sealing.errors import JournalError, ShareRefusedError, SpentUpdateError
+
+UPLOAD = "upload"
+ANSWER = "answer"
+FIELDS: Mapping[str, tuple[str, ...]] = {
+    UPLOAD: ("update_sha256", "ciphertext_sha256", "upload_sha256"),
+    ANSWER: ("aggregate_sha256",),
+}
+Entry = dict[str, str | int]
+
+
+class Journal:
+    """The journal of one hospital; holds its file open and locked.
+
+    Args:
+        path: The file; made with mode 0600 where it is missing.
+
+    Raises:
+        JournalError: It cannot be opened, another client holds it, or it is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        except OSError as error:
+            raise JournalError(f"cannot open the journal {path}: {error.strerror}") from error
+        try:
+            self._lock()
+            self._entries = self._read()
+            _sync_folder(path.parent)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+
+    def upload(self, study: str, round_number: int) -> Entry | None:
+        """The recorded upload of a round.
+
+        Args:
+            study: Name of the study.
+            round_number: Number of the round.
+
+        Returns:
+            Its hashes, or None.
+        """
+        return self._entries.get((UPLOAD, study, round_number))
+
+    def answer(self, study: str, round_number: int) -> Entry | None:
+        """The recorded answer of a round.
+
+        Args:
+            study: Name of the study.
+            round_number: Number of the round.
+
+        Returns:
+            The digest answered for, or None.
+        """
+        return self._entries.get((ANSWER, study, round_number))
+
+    def check_unspent(self, study: str, round_number: int, update_sha256: str) -> None:
+        """Refuse an update that was encrypted before, or a second one for a round.
+
+        Args:
+            study: Name of the study.
+            round_number: The round it is meant for.
+            update_sha256: `peer_client.update.update_digest` of it.
+
+        Raises:
+            SpentUpdateError: The round has had an upload, or the update another round.
+        """
+        if self.upload(study, round_number) is not None:
+            raise SpentUpdateError(
+                f"round {round_number} of {study} has had this hospital's update: a retry sends "
+                "the stored bytes"
+            )
+        for (event, spent_study, spent_round), entry in self._entries.items():
+            if event == UPLOAD and entry["update_sha256"] == update_sha256:
+                raise SpentUpdateError(
+                    f"this update was encrypted for round {spent_round} of {spent_study} and is "
+                    "spent"
+                )
+
+    def record_upload(
+        self,
+        study: str,
+        round_number: int,
+        *,
+        update_sha256: str,
+        ciphertext_sha256: str,
+        upload_sha256: str,
+    ) -> None:
+        """Write down that an update was encrypted, before any of it is sent.
+
+        Args:
+            study: Name of the study.
+            round_number: Number of the round.
+            update_sha256: Of the update.
+            ciphertext_sha256: Of the ciphertext.
+            upload_sha256: Of the whole upload, which is stored already.
+
+        Raises:
+            SpentUpdateError: As for `check_unspent`.
+            JournalError: The disk does not take it; then nothing may be sent.
+        """
+        self.check_unspent(study, round_number, update_sha256)
+        self._append(
+            {
+                "event": UPLOAD,
+                "study": study,
+                "round": round_number,
+                "update_sha256": update_sha256,
+                "ciphertext_sha256": ciphertext_sha256,
+                "upload_sha256": upload_sha256,
+            }
+        )
+
+    def record_answer(self, study: str, round_number: int, *, aggregate_sha256: str) -> None:
+        """Write down for which aggregate this hospital answers, before it does.
+
+        Saying the same again is allowed: an answer lost on its way is sent again.
+
+        Args:
+            study: Name of the study.
+            round_number: Number of the round.
+            aggregate_sha256: The digest D of contributors and sum.
+
+        Raises:
+            ShareRefusedError: It answered for another one.
+            JournalError: The disk does not take it; then nothing may be sent.
+        """
+        before = self.answer(study, round_number)
+        if before is None:
+            self._append(
+                {
+                    "event": ANSWER,
+                    "study": study,
+                    "round": round_number,
+                    "aggregate_sha256": aggregate_sha256,
+                }
+            )
+        elif before["aggregate_sha256"] != aggregate_sha256:
+            raise ShareRefusedError(
+                f"this hospital answered round {round_number} of {study} for another sum; the "
+                "difference of two answers would open single updates"
+            )
+
+    def close(self) -> None:
+        """Give up the lock and the file."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise JournalError(
+                f"another client of this hospital holds the journal {self._path}"
+            ) from error
+
+    def _read(self) -> dict[tuple[str, str, int], Entry]:
+        content = self._path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole != len(content):
+            os.ftruncate(self._descriptor, whole)
+            os.fsync(self._descriptor)
+        entries: dict[tuple[str, str, int], Entry] = {}
+        for number, line in enumerate(content[:whole].splitlines(), 1):
+            key, entry = self._parse(line, number)
+            if key in entries:
+                raise JournalError(f"line {number} of {self._path} repeats an entry")
+            entries[key] = entry
+        return entries
+
+    def _parse(self, line: bytes, number: int) -> tuple[tuple[str, str, int], Entry]:
+        damaged = JournalError(f"line {number} of {self._path} is damaged")
+        try:
+            entry = json.loads(line)
+            event, study, round_number = entry["event"], entry["study"], entry["round"]
+            names = {"event", "study", "round", *FIELDS[event]}
+        except (ValueError, KeyError, TypeError):
+            raise damaged from None
+        texts = [entry.get(name) for name in FIELDS[event]]
+        if set(entry) != names or type(round_number) is not int:
+            raise damaged
+        if not all(isinstance(text, str) for text in [study, *texts]):
+            raise damaged
+        return (event, study, round_number), entry
+
+    def _append(self, entry: Entry) -> None:
+        line = json.dumps(entry, sort_keys=True, separators=(",", ":")).encode("ascii") + b"\n"
+        length = os.fstat(self._descriptor).st_size
+        try:
+            written = os.write(self._descriptor, line)
+            if written != len(line):
+                raise OSError(0, "the disk took only a part")
+            os.fsync(self._descriptor)
+        except OSError as error:
+            os.ftruncate(self._descriptor, length)
+            raise JournalError(
+                f"cannot write the journal {self._path}: {error.strerror}"
+            ) from error
+        key = (str(entry["event"]), str(entry["study"]), int(entry["round"]))
+        self._entries[key] = entry
+
+
+def _sync_folder(folder: Path) -> None:
+    """The name of a new file must survive a power cut too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
