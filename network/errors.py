@@ -20,7 +20,7 @@ class NetworkError(Exception):
     """
 
     exit_code: ClassVar[int]
-    hint: str = "See the page of this error's code in docs/errors."
+    hint: str = "see the page of this error's code in docs/errors"
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -33,8 +33,8 @@ class CertificateError(NetworkError):
 
     exit_code = 20
     hint = (
-        "Ask the member for a certificate that its own CA issued and that is in force now; "
-        "`consortium status` shows when each one expires."
+        "ask the member for a certificate that its own CA issued and that is in force now; "
+        "`consortium status` shows when each one expires"
     )
 
 
@@ -42,4 +42,4 @@ class MalformedBytesError(NetworkError):
     """Bytes that should be a message of Fabric's are not."""
 
     exit_code = 28
-    hint = "Check that peer and client are of a supported Fabric release; then report the case."
+    hint = "check that peer and client are of a supported Fabric release, then report the case"

@@ -75,7 +75,7 @@ class EvaluateError(GatewayCallError):
 
     exit_code = 21
     rung = "the evaluation"
-    hint = "Read what the chaincode or the peer said; `consortium status` shows who is up."
+    hint = "read what the chaincode or the peer said; `consortium status` shows who is up"
 
 
 class EndorseError(GatewayCallError):
@@ -83,7 +83,7 @@ class EndorseError(GatewayCallError):
 
     exit_code = 22
     rung = "the endorsement"
-    hint = "Read what each peer said; a rule's name means that the chaincode refused."
+    hint = "read what each peer said; a rule's name means that the chaincode refused"
 
 
 class SubmitError(GatewayCallError):
@@ -91,7 +91,7 @@ class SubmitError(GatewayCallError):
 
     exit_code = 23
     rung = "the submission"
-    hint = "Look at the ordering nodes with `consortium status`; three of four must be up."
+    hint = "look at the ordering nodes with `consortium status`; three of four must be up"
 
 
 class CommitStatusError(GatewayCallError):
@@ -99,7 +99,7 @@ class CommitStatusError(GatewayCallError):
 
     exit_code = 24
     rung = "the commit status"
-    hint = "The transaction may still be committed; ask again by its id before sending another."
+    hint = "it may still be committed: ask again by its id before you send another"
 
 
 class CommitError(NetworkError):
@@ -113,7 +113,7 @@ class CommitError(NetworkError):
     """
 
     exit_code = 25
-    hint = "Another transaction came first (MVCC, PHANTOM): look at the ledger, then propose anew."
+    hint = "another transaction came first (MVCC, PHANTOM): look at the ledger, then propose anew"
 
     def __init__(self, code: str, *, transaction_id: str, block_number: int) -> None:
         super().__init__(f"transaction {transaction_id} is invalid in block {block_number}: {code}")
@@ -128,7 +128,7 @@ class PeerRefusedError(GatewayCallError):
 
     exit_code = 26
     rung = "the call to the peer"
-    hint = "Read what the peer said; its log is shown by `consortium logs`."
+    hint = "read what the peer said; `consortium logs` shows its log"
 
 
 class StreamError(GatewayCallError):
@@ -136,4 +136,4 @@ class StreamError(GatewayCallError):
 
     exit_code = 27
     rung = "the stream"
-    hint = "Check with `consortium status` that this member's peer is up, then start again."
+    hint = "check with `consortium status` that this member's peer is up, then start again"

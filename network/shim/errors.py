@@ -9,7 +9,7 @@ class ShimError(NetworkError):
     """The conversation between a chaincode and its peer failed."""
 
     exit_code = 29
-    hint = "Look at the chaincode's and the peer's log with `consortium logs`."
+    hint = "look at the chaincode's and the peer's log with `consortium logs`"
 
 
 class LocalProtocolError(ShimError):

@@ -252,7 +252,7 @@ class ChaincodeServer:
         if port == 0:
             raise ShimError(
                 f"the chaincode service cannot listen on {self._address}",
-                hint="Is the port in use, and do the TLS certificate and key belong together?",
+                hint="free the port, or check that the TLS certificate and key belong together",
             )
         self._server.start()
         return int(port)

@@ -123,7 +123,7 @@ class Block:
         previous_hash: What the header says about the block before.
         data_hash: What the header says about the transactions.
         header_hash: SHA-256 of this header, computed here; the next block's `previous_hash`.
-        computed_data_hash: SHA-256 of the transactions, computed here.
+        recomputed_data_hash: SHA-256 of the transactions, computed here.
         transactions: In order.
         signatures: Of ordering nodes, not checked here.
         size_bytes: Encoded size.
@@ -133,7 +133,7 @@ class Block:
     previous_hash: bytes
     data_hash: bytes
     header_hash: bytes
-    computed_data_hash: bytes
+    recomputed_data_hash: bytes
     transactions: tuple[TransactionRow, ...]
     signatures: tuple[OrdererSignature, ...] = field(repr=False)
     size_bytes: int
@@ -157,7 +157,7 @@ def read_block(encoded: bytes) -> Block:
         previous_hash=block.header.previous_hash,
         data_hash=block.header.data_hash,
         header_hash=hashlib.sha256(header_bytes).digest(),
-        computed_data_hash=hashlib.sha256(b"".join(block.data.data)).digest(),
+        recomputed_data_hash=hashlib.sha256(b"".join(block.data.data)).digest(),
         transactions=tuple(
             _read_transaction(envelope, flags[index] if index < len(flags) else None)
             for index, envelope in enumerate(block.data.data)
@@ -177,7 +177,7 @@ def check_link(block: Block, previous: Block | None) -> Block:
     Raises:
         MalformedBytesError: The data were changed, or the block does not follow.
     """
-    if block.computed_data_hash != block.data_hash:
+    if block.recomputed_data_hash != block.data_hash:
         raise MalformedBytesError(
             f"the transactions of block {block.number} are not the ones its header names"
         )

@@ -104,7 +104,7 @@ def _only_file(folder: Path) -> Path:
     if len(files) != 1:
         raise CertificateError(
             f"{folder} should hold exactly one file and holds {len(files)}",
-            hint="Point at an MSP folder as written by `consortium up`: signcerts/, keystore/.",
+            hint="point at an MSP folder as `consortium up` writes it: signcerts/, keystore/",
         )
     return files[0]
 
