@@ -2,8 +2,9 @@
 
 The settings file is JSON: ``format`` 1, ``package_id``, ``address`` (host:port) and ``tls`` with
 the paths ``certificate``, ``key`` and ``client_root`` (relative ones start at the file's folder);
-`network.consortium` writes it for each member. A missing or unknown setting stops it with a sentence; there is no serving without TLS. This is the only module of the
-package that imports `network`.
+`network.consortium` writes it for each member. A missing or unknown setting stops it with a
+sentence; there is no serving without TLS. This is the only module of the package that imports
+`network`.
 """
 
 from __future__ import annotations
