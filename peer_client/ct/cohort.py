@@ -7,7 +7,7 @@ splits, stops the loading and is named. Parts that only give masks carry no labe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from peer_client.ct.errors import CohortError
 from peer_client.ct.hospitals import HospitalData, PartChoice, Split
+from peer_client.ct.image import LESION
 from peer_client.ct.index import Item, parts_of, read_index
 from peer_client.ct.leaks import check_patients_apart, check_pictures_apart
 from peer_client.ct.slices import Progress, SliceOptions, Slices, make_slices
@@ -37,7 +38,7 @@ class SliceSet:
         files: n names as in index.csv.
         parts: n names.
         masks: uint8, shape `(m, size_px, size_px)`: 0 background, 1 ground glass,
-            2 consolidation; m at most n.
+            2 consolidation, 3 lesion of a kind that is not told; m at most n.
         mask_index: int64, shape `(m,)`: which row of `images` each mask belongs to.
         lung_found: bool, shape `(n,)`.
         digests: uint8, shape `(n, 32)`: SHA-256 of each picture's size and pixels.
@@ -179,6 +180,7 @@ def load_cohort(
         side: _slice_set(slices, used, np.flatnonzero(np.array([s == side for s in sides])))
         for side in SPLITS
     }
+    _forget_kinds(made.values(), hospital)
     cohort = Cohort(hospital, made["train"], made["validation"], made["test"])
     _check_enough(cohort)
     return cohort
@@ -326,6 +328,18 @@ def _slice_set(slices: Slices, items: Sequence[Item], rows: NDArray[np.int64]) -
         digests=slices.digest[rows],
         fingerprints=slices.fingerprint[rows],
     )
+
+
+def _forget_kinds(sets: Iterable[SliceSet], hospital: HospitalData) -> None:
+    """Mark lesions as of no told kind in the parts whose masks do not tell."""
+    untold = {
+        choice.part
+        for choice in (*hospital.classes, *hospital.masks)
+        if choice.mask_values == "lesion"
+    }
+    for slices in sets:
+        rows = np.array([slices.parts[row] in untold for row in slices.mask_index.tolist()], bool)
+        slices.masks[rows] = np.where(slices.masks[rows] > 0, LESION, 0)
 
 
 def _check_enough(cohort: Cohort) -> None:

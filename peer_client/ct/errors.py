@@ -19,7 +19,7 @@ class IntakeError(Exception):
         hint: What the reader can do, one sentence.
     """
 
-    exit_code: ClassVar[int] = 80
+    exit_code: ClassVar[int]
     default_hint: ClassVar[str] = "Check the data folder; docs/data.md shows its shape."
 
     def __init__(self, message: str, hint: str | None = None) -> None:
@@ -69,7 +69,7 @@ class MaskError(IntakeError):
     exit_code = 84
     default_hint = (
         "Store masks at the size of their picture: 0 background, 1 ground glass, "
-        "2 consolidation (or 0 and 255 for one kind of lesion)."
+        "2 consolidation, 3 (or 255) a lesion of a kind that is not told."
     )
 
 

@@ -41,23 +41,25 @@ def resized(
 def resized_mask(
     mask: NDArray[np.uint8], size_px: int | tuple[int, int], box: Box | None = None
 ) -> NDArray[np.uint8]:
-    """Resize a mask of the classes 0, 1, 2.
+    """Resize a mask of the classes 0 to 3.
 
-    A pixel of the result is lesion where at least half of its area is, and consolidation
-    rather than ground glass where more of its area is consolidation.
+    A pixel of the result is lesion where at least half of its area is, and of the class that has
+    most of the area (the lower one where two have the same).
 
     Args:
-        mask: uint8, shape `(height, width)`, values 0, 1, 2.
+        mask: uint8, shape `(height, width)`, values 0 to 3.
         size_px: As for `resized`.
         box: As for `resized`.
 
     Returns:
-        uint8, shape of the result, values 0, 1, 2.
+        uint8, shape of the result, values 0 to 3.
     """
-    ground_glass = resized((mask == 1).astype(np.float32), size_px, box)
-    consolidation = resized((mask == 2).astype(np.float32), size_px, box)
-    lesion = ground_glass + consolidation >= 0.5
-    return np.where(lesion, np.where(consolidation > ground_glass, 2, 1), 0).astype(np.uint8)
+    shares = np.stack(
+        [resized((mask == kind).astype(np.float32), size_px, box) for kind in (1, 2, 3)]
+    )
+    # Slightly below a half: shares that add up to one half must not be lost to rounding.
+    lesion = shares.sum(axis=0) >= 0.5 - 1e-4
+    return np.where(lesion, shares.argmax(axis=0) + 1, 0).astype(np.uint8)
 
 
 def pasted_back(

@@ -30,11 +30,14 @@ class PartChoice:
         part: Name of the part, as in index.csv.
         folds: Folds to take, or None for all.
         sites: Sites to take, or None for all.
+        mask_values: "kinds" where 1 is ground glass and 2 consolidation, "lesion" where the masks
+            do not tell the two apart.
     """
 
     part: str
     folds: tuple[int, ...] | None = None
     sites: tuple[str, ...] | None = None
+    mask_values: str = "kinds"
 
     def takes(self, item: Item) -> bool:
         """Return whether the item is chosen."""
@@ -239,9 +242,6 @@ def _hospital(entry: Settings) -> HospitalData:
     entry.finish()
     if hospital.masks and not hospital.has_masks:
         raise entry.wrong("a hospital with mask parts cannot say has_masks: false", "has_masks")
-    if hospital.has_masks and not hospital.masks and hospital.phantoms is None:
-        # Masks may also lie beside the labelled pictures; load_cohort sees whether they do.
-        return hospital
     return hospital
 
 
@@ -250,6 +250,9 @@ def _choice(entry: Settings) -> PartChoice:
         part=entry.word("part"),
         folds=entry.wholes("folds") if entry.has("folds") else None,
         sites=entry.texts("sites") if entry.has("sites") else None,
+        mask_values=entry.choice("mask_values", ("kinds", "lesion"))
+        if entry.has("mask_values")
+        else "kinds",
     )
     entry.finish()
     return choice

@@ -3,7 +3,7 @@
 Colour pictures become grey by Pillow's luminance (ITU-R 601-2); 16-bit pictures are scaled
 by their own least and greatest value. Refused: other formats, empty or truncated files,
 pictures below 32 or above 8192 pixels a side, masks of another size than their picture, and
-masks with values other than 0, 1, 2 (or 0 and 255).
+masks with values other than 0, 1, 2, 3 (or 0 and 255).
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ _FORMATS: Final = ("PNG", "JPEG")
 BACKGROUND: Final = 0
 GROUND_GLASS: Final = 1
 CONSOLIDATION: Final = 2
+LESION: Final = 3  # of a kind that is not told
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,8 +97,8 @@ def read_mask(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
         size: Height and width of the picture.
 
     Returns:
-        uint8, shape `size`: 0 background, 1 ground glass, 2 consolidation. A mask of 0 and 255
-        comes back as 0 and 1.
+        uint8, shape `size`: 0 background, 1 ground glass, 2 consolidation, 3 lesion of a kind that
+        is not told. A mask of 0 and 255 comes back as 0 and 3.
 
     Raises:
         MaskError: The file is no picture, of another size, or holds other values.
@@ -125,12 +126,12 @@ def decode_mask(raw: bytes, size: tuple[int, int], *, name: str) -> NDArray[np.u
             f"its picture {size[0]} x {size[1]}"
         )
     values = np.unique(levels)
-    if np.isin(values, (BACKGROUND, GROUND_GLASS, CONSOLIDATION)).all():
+    if np.isin(values, (BACKGROUND, GROUND_GLASS, CONSOLIDATION, LESION)).all():
         return levels.astype(np.uint8)
     if np.isin(values, (0, 255)).all():
-        return np.asarray(levels > 0, np.uint8)
+        return np.where(levels > 0, LESION, BACKGROUND).astype(np.uint8)
     raise MaskError(
-        f"mask {name} holds the value {int(values[-1])}; allowed are 0, 1, 2, or 0 and 255"
+        f"mask {name} holds the value {int(values[-1])}; allowed are 0 to 3, or 0 and 255"
     )
 
 

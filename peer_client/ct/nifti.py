@@ -76,8 +76,8 @@ def read_nifti_mask(path: Path, volume: CtVolume) -> NDArray[np.uint8]:
     if float(np.abs((placed - volume.affine) @ corners).max()) > _MASK_OFF_MM:
         raise MaskError(f"mask {path} lies elsewhere in the patient than its volume")
     found = np.unique(mask)
-    if not np.isin(found, (0, 1, 2)).all():
-        raise MaskError(f"mask {path} holds the value {found[-1]:g}; allowed are 0, 1, 2")
+    if not np.isin(found, (0, 1, 2, 3)).all():
+        raise MaskError(f"mask {path} holds the value {found[-1]:g}; allowed are 0 to 3")
     return np.ascontiguousarray(mask, np.uint8)
 
 

@@ -59,7 +59,7 @@ class Slices:
 
     Attributes:
         pixels: uint8, shape `(n, size_px, size_px)`: the network's input times 255.
-        masks: uint8, shape `(n, size_px, size_px)`: 0, 1, 2; zeros where no mask.
+        masks: uint8, shape `(n, size_px, size_px)`: values 0 to 3; zeros where no mask.
         has_mask: bool, shape `(n,)`.
         lung_found: bool, shape `(n,)`.
         item: int64, shape `(n,)`: position of the slice's item among the items asked for.

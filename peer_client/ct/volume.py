@@ -120,7 +120,7 @@ def read_mask_of(path: Path, volume: CtVolume) -> NDArray[np.uint8]:
         volume: The volume.
 
     Returns:
-        uint8, shape of the volume's voxels: 0 background, 1 ground glass, 2 consolidation.
+        uint8, shape of the volume's voxels, values as for pictures: 0 to 3.
 
     Raises:
         MaskError: It cannot be read, lies on another grid, or holds other values.
