@@ -8,23 +8,28 @@ each member calls it for itself, with the genesis block and the public files han
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from network.consortium.certificates import check_issued, read_file, write_public
-from network.consortium.channel import join_peer, wait_gossip, wait_ordering
+from network.consortium.channel import join_peer, wait_gossip, wait_ordering, wait_until
+from network.consortium.discovery import endorsing_members
 from network.consortium.errors import MemberFileError, NotInitialisedError
 from network.consortium.founding import check_public, user_names
 from network.consortium.genesis import majority, make_genesis_block
 from network.consortium.lifecycle import (
+    Definition,
     approve,
     commit,
     install,
+    is_in_force,
     query_committed,
     wait_approved,
     wanted_definition,
@@ -36,6 +41,7 @@ from network.consortium.participation import Participation
 from network.consortium.processes import NodeProcess, stop_all
 from network.consortium.topology import Topology
 from network.gateway.gateway import Gateway
+from network.wire.identity import certificate_sha256
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -91,7 +97,8 @@ class BringUp:
             with self.report.step("committing the chaincode", 0.5):
                 self._commit()
         except BaseException:
-            stop_all(self.started)
+            with _uninterrupted():
+                stop_all(self.started)
             raise
         return len(self.started)
 
@@ -134,7 +141,7 @@ class BringUp:
             if not self._is_everyone:
                 raise MemberFileError(
                     self.directories[0].genesis_block,
-                    "is missing; one member makes it (`consortium genesis`) for all",
+                    "is missing; one member makes it for all (docs/consortium.md, Separate hosts)",
                 )
             block = make_genesis_block(self.directories[0], self.host.binaries)
         for directory in self.directories:
@@ -188,7 +195,7 @@ class BringUp:
             wait_ordering(orderers, self.topology, timeout_s=self.limits.ordering_s)
 
     def _commit(self) -> None:
-        """Commit what is approved and not in force; wait until every peer here has it."""
+        """Commit what is approved and not in force; wait until every peer here can use it."""
         if not self._hospitals:
             return
         with ExitStack() as stack:
@@ -197,25 +204,72 @@ class BringUp:
             ]
             name = self.topology.chaincode.name
             definition = wanted_definition(self.topology, query_committed(gateways[0], name))
-            committed = [query_committed(gateway, name) for gateway in gateways]
-            if all(found and found.sequence == definition.sequence for found in committed):
-                return
-            needed = self.topology.hospitals
-            if not self._is_everyone:
-                needed = needed[: majority(len(needed))]
-            msp_ids = [member.msp_id for member in needed]
-            limit_s = self.limits.approvals_s
-            if not (committed[0] and committed[0].sequence >= definition.sequence):
-                wait_approved(gateways, msp_ids, definition, timeout_s=limit_s)
+            if not is_in_force(gateways[0], definition):
+                everyone = [member.msp_id for member in self.topology.hospitals]
+                needed = len(everyone) if self._is_everyone else majority(len(everyone))
+                approved = wait_approved(
+                    gateways, everyone, needed, definition, timeout_s=self.limits.approvals_s
+                )
                 with self._hospitals[0].connect("Admin") as gateway:
-                    commit(gateway, msp_ids, definition)
+                    commit(gateway, approved, definition)
+            for directory, gateway in zip(self._hospitals, gateways, strict=True):
+                self._wait_usable(directory, gateway, definition)
+
+    def _wait_usable(
+        self, directory: MemberDirectory, gateway: Gateway, definition: Definition
+    ) -> None:
+        """Wait until a hospital's own peer has the definition and can plan an endorsement."""
+        certificate, _ = directory.tls("client")
+        fingerprint = certificate_sha256(read_file(certificate))
+        name = self.topology.chaincode.name
+        hospitals = len(self.topology.hospitals)
+        wanted = hospitals if self._is_everyone else majority(hospitals)
+
+        def usable() -> bool:
+            return (
+                is_in_force(gateway, definition)
+                and endorsing_members(gateway, name, tls_certificate_sha256=fingerprint) >= wanted
+            )
+
+        wait_until(
+            f"the peer of {directory.name}",
+            f"does not see {wanted} hospitals with the chaincode",
+            usable,
+            timeout_s=self.limits.gossip_s,
+        )
 
 
 def _side_by_side(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
-    """Do the same for several members at once; raise the first error after all have ended."""
+    """Do the same for several members at once; raise the first error.
+
+    After an error, or a Ctrl-C, the others are not waited for: `BringUp.run` stops the nodes they
+    wait on, which ends them.
+    """
     todo = list(items)
-    with ThreadPoolExecutor(max_workers=max(len(todo), 1)) as pool:
-        return list(pool.map(work, todo))
+    pool = ThreadPoolExecutor(max_workers=max(len(todo), 1))
+    try:
+        results = list(pool.map(work, todo))
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+    return results
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let a second Ctrl-C wait until what was started is stopped."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def check_certificates(directory: MemberDirectory, topology: Topology, *, now: datetime) -> None:

@@ -41,11 +41,16 @@ def join_peer(gateway: Gateway, channel: str, block: bytes) -> None:
             raise
 
 
-def _wait(node: str, what: str, ready: Callable[[], bool], *, timeout_s: float) -> None:
+def wait_until(node: str, problem: str, ready: Callable[[], bool], *, timeout_s: float) -> None:
+    """Ask again and again until `ready()`.
+
+    Raises:
+        NodeNotReadyError: It was not within the time: "`node` `problem` after ... s".
+    """
     deadline = time.monotonic() + timeout_s
     while not ready():
         if time.monotonic() > deadline:
-            raise NodeNotReadyError(node, f"{what} after {timeout_s:.0f} s")
+            raise NodeNotReadyError(node, f"{problem} after {timeout_s:.0f} s")
         time.sleep(0.05)
 
 
@@ -66,7 +71,7 @@ def wait_gossip(
             )
             return known is not None and known >= others_min
 
-        _wait(
+        wait_until(
             f"the peer of {member.name}",
             f"does not see {others_min} other peers",
             sees_others,
@@ -96,4 +101,6 @@ def wait_ordering(members: Sequence[Member], topology: Topology, *, timeout_s: f
         return len(views) == 1 and None not in views
 
     names = ", ".join(member.name for member in members)
-    _wait(f"the ordering nodes of {names}", "do not agree on a leader", agree, timeout_s=timeout_s)
+    wait_until(
+        f"the ordering nodes of {names}", "do not agree on a leader", agree, timeout_s=timeout_s
+    )

@@ -105,7 +105,7 @@ class UnknownMemberError(ConsortiumError):
 
 
 class MemberFileError(ConsortiumError):
-    """A file of a member directory, or one exchanged by another member, is missing or unreadable."""
+    """A file of a member directory, its own or another member's public one, cannot be used."""
 
     exit_code: ClassVar[int] = 19
 

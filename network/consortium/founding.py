@@ -269,10 +269,10 @@ def found_consortium(root: Path, document: str, *, now: datetime) -> tuple[Membe
 
 
 def with_port_base(document: str, base: int) -> str:
-    """Return a crypto-config.yaml whose top-level PortBase is another one.
+    r"""Return a crypto-config.yaml whose top-level PortBase is another one.
 
-    >>> with_port_base("Channel: a\\nPortBase: 17000  # first\\n", 20000)
-    'Channel: a\\nPortBase: 20000  # first\\n'
+    >>> with_port_base("Channel: a\nPortBase: 17000  # first\n", 20000)
+    'Channel: a\nPortBase: 20000  # first\n'
     """
     lines = document.splitlines(keepends=True)
     for index, line in enumerate(lines):

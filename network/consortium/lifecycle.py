@@ -151,30 +151,51 @@ def approvals(gateway: Gateway, definition: Definition) -> dict[str, bool]:
     return dict(lifecycle_pb2.CheckCommitReadinessResult.FromString(answer).approvals)
 
 
+def is_in_force(gateway: Gateway, definition: Definition) -> bool:
+    """Tell whether the gateway's own peer has this definition, or a later one."""
+    committed = query_committed(gateway, definition.topology.chaincode.name)
+    return committed is not None and committed.sequence >= definition.sequence
+
+
 def wait_approved(
-    gateways: Sequence[Gateway], msp_ids: Sequence[str], definition: Definition, *, timeout_s: float
-) -> None:
-    """Wait until each of these peers has seen all these members' approvals.
+    gateways: Sequence[Gateway],
+    msp_ids: Sequence[str],
+    needed: int,
+    definition: Definition,
+    *,
+    timeout_s: float,
+) -> tuple[str, ...]:
+    """Wait until each of these peers has seen the approvals of `needed` of these members.
 
     A commit is endorsed by several peers; one that had not seen the last approval would answer
     otherwise than the rest ("ProposalResponsePayloads do not match").
 
+    Returns:
+        Who has approved, as all these peers know it.
+
     Raises:
-        LifecycleError: They have not within the time.
+        LifecycleError: Too few have within the time.
     """
     deadline = time.monotonic() + timeout_s
+    approved = set(msp_ids)
     for gateway in gateways:
         while True:
+            if is_in_force(gateway, definition):
+                break  # another member has committed it meanwhile
             seen = approvals(gateway, definition)
-            missing = [msp_id for msp_id in msp_ids if not seen.get(msp_id)]
-            if not missing:
+            known = {msp_id for msp_id in msp_ids if seen.get(msp_id)}
+            if len(known) >= needed:
+                approved &= known
                 break
             if time.monotonic() > deadline:
+                missing = ", ".join(msp_id for msp_id in msp_ids if msp_id not in known)
                 raise LifecycleError(
-                    f"{', '.join(missing)} did not approve {definition.topology.chaincode.label} "
-                    f"within {timeout_s:.0f} s, as the peer at {gateway.target} knows it"
+                    f"{missing} did not approve {definition.topology.chaincode.label} within "
+                    f"{timeout_s:.0f} s, as the peer at {gateway.target} knows it; "
+                    f"{needed} approvals are needed"
                 )
             time.sleep(0.03)
+    return tuple(sorted(approved))
 
 
 def commit(gateway: Gateway, msp_ids: Sequence[str], definition: Definition) -> None:
@@ -190,8 +211,7 @@ def commit(gateway: Gateway, msp_ids: Sequence[str], definition: Definition) -> 
             "CommitChaincodeDefinition", request.SerializeToString(), organisations=msp_ids
         )
     except (EndorseError, CommitError) as error:
-        committed = query_committed(gateway, definition.topology.chaincode.name)
-        if committed and committed.sequence >= definition.sequence:
+        if is_in_force(gateway, definition):
             return  # another member was first
         raise LifecycleError(
             f"{definition.topology.chaincode.label} cannot be committed: {error}"

@@ -16,19 +16,22 @@ import yaml
 
 from network.consortium.errors import TopologyError
 
-_KINDS = {"scalar": "a single value", "sequence": "a list", "mapping": "a mapping of keys"}
+_KINDS = {
+    yaml.ScalarNode: "a single value",
+    yaml.SequenceNode: "a list",
+    yaml.MappingNode: "a mapping of keys",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """One YAML value with the place it was written.
+    r"""One YAML value with the place it was written.
 
-    >>> Located.read("Name: ucsd\\nPorts: [1]\\n").fields({"Name", "Ports"})["Name"].text()
+    >>> Located.read("Name: ucsd\nPorts: [1]\n").fields({"Name", "Ports"})["Name"].text()
     'ucsd'
-    >>> Located.read("Nmae: ucsd\\n").fields({"Name", "Ports"})
+    >>> Located.read("Nmae: ucsd").fields({"Name"})  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    network.consortium.errors.TopologyError: crypto-config.yaml line 1: unknown key `Nmae` \
-(did you mean `Name`?); allowed: Name, Ports
+    network.consortium.errors.TopologyError: crypto-config.yaml line 1: unknown key `Nmae` (did...
     """
 
     node: yaml.Node
@@ -140,4 +143,4 @@ class Located:
         return self.text(("true", "false")) == "true"
 
     def _kind(self) -> str:
-        return _KINDS.get(str(self.node.id), "something else")
+        return next((word for kind, word in _KINDS.items() if isinstance(self.node, kind)), "?")

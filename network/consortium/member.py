@@ -186,7 +186,7 @@ class MemberDirectory:
 
     def other_gateways(self, user: str = "client") -> tuple[Gateway, ...]:
         """Connect to each other member's peer alone, to ask whether a commit has reached it."""
-        own, *others = self.description()["gateways"]
+        _, *others = self.description()["gateways"]
         return tuple(self._connect(user, [entry]) for entry in others)
 
     def roots_pem(self, msp_id: str) -> tuple[bytes, ...]:

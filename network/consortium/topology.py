@@ -201,7 +201,7 @@ class Topology:
         found = top.fields(_TOP, required=("Channel", "Chaincode", "OrdererOrgs", "PeerOrgs"))
         base = found["PortBase"].integer(1024, 65_000) if "PortBase" in found else None
         orderers = _orderer_organisations(found["OrdererOrgs"])
-        members = []
+        members: list[Member] = []
         for index, item in enumerate(found["PeerOrgs"].items()):
             member = _member(item, None if base is None else base + 10 * index, orderers)
             if member.name in {other.name for other in members}:
