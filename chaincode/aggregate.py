@@ -21,7 +21,6 @@ from chaincode import ring
 from chaincode.errors import (
     ChunkHashError,
     ChunkSizeError,
-    CiphertextError,
     CiphertextHashError,
     CiphertextLengthError,
     ResidueError,
@@ -91,12 +90,12 @@ def add_ciphertexts(ciphertexts: Sequence[Residues]) -> Residues:
         The sums, residues below q, of that shape.
 
     Raises:
-        CiphertextError: There is no ciphertext, or the shapes differ.
+        CiphertextLengthError: There is no ciphertext, or the shapes differ.
     """
     if not ciphertexts:
-        raise CiphertextError("there is no ciphertext to add")
+        raise CiphertextLengthError("there is no ciphertext to add")
     if any(ciphertext.shape != ciphertexts[0].shape for ciphertext in ciphertexts):
-        raise CiphertextError("ciphertexts of different lengths cannot be added")
+        raise CiphertextLengthError("ciphertexts of different lengths cannot be added")
     total, _ = _check_and_add([np.ravel(ciphertext) for ciphertext in ciphertexts])
     return total.reshape(ciphertexts[0].shape)
 

@@ -71,6 +71,10 @@ class TransientError(ArgumentError):
     """The transient map lacks the bytes this transaction needs, or holds others."""
 
 
+class BookmarkError(ArgumentError):
+    """A page's bookmark is not one that the page before gave."""
+
+
 class RecordError(ArgumentError):
     """JSON with an unknown, missing, doubled or ill-typed field, or not in canonical bytes."""
 
@@ -79,7 +83,7 @@ class RecordError(ArgumentError):
 
 
 class RoundStateError(RuleError):
-    """The round's state does not allow this event."""
+    """It is not the turn of this event; raised itself where the round's state forbids it."""
 
     exit_code = 31
     hint = "look at the round (`round ID R`) and follow it from the state it is in"
@@ -514,9 +518,9 @@ class ReasonError(AbandonError):
 
 
 def rules() -> Iterator[type[RuleError]]:
-    """Yield every rule: the classes of the tree that have no subclass, by name."""
+    """Yield every rule by name: the classes without subclass, and RoundStateError."""
     waiting: list[type[RuleError]] = [RuleError]
-    leaves: list[type[RuleError]] = []
+    leaves: list[type[RuleError]] = [RoundStateError]
     while waiting:
         cls = waiting.pop()
         below = cls.__subclasses__()

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from chaincode import keys, register, rules
 from chaincode.canonical import Json, Record, decode, encode, sha256_hex
-from chaincode.errors import ArgumentError, UnknownRecordError, UnknownRoundError
+from chaincode.errors import BookmarkError, UnknownRecordError, UnknownRoundError
 from chaincode.ledger import Ledger
 from chaincode.records import Confirmation, Join, Manifest, Round, RoundState, ShareSum
 from chaincode.rounds import has_ended
@@ -206,7 +206,7 @@ def _bookmark(argument: bytes) -> str:
     try:
         return bytes.fromhex(rules.text(argument)).decode("utf-8")
     except ValueError:
-        raise ArgumentError("a bookmark is the `next` of the page before") from None
+        raise BookmarkError("a bookmark is the `next` of the page before") from None
 
 
 def _round(ledger: Ledger, study_id: bytes, number: bytes) -> tuple[Study, Round]:
