@@ -80,6 +80,7 @@ class OwnProgress:
         trained: A trained vector lies in the store, or the sealed upload does.
         has_keys: The sealing key of the round is still in memory-backed storage.
         answer_refused: This hospital found a reason not to answer (said once, kept for the round).
+        too_few_valid: The chaincode found too few of the updates submitted to be valid.
         no_key: The share sums sent so far open nothing, in any choice of T of them.
         applied: The round's model has been computed here.
         update_spent: The journal says that an update was sealed, but its bytes are gone.
@@ -88,6 +89,7 @@ class OwnProgress:
     trained: bool = False
     has_keys: bool = False
     answer_refused: bool = False
+    too_few_valid: bool = False
     no_key: bool = False
     applied: bool = False
     update_spent: bool = False
@@ -164,11 +166,11 @@ def _while_submitting(
     takes_part = msp_id in view.joined and not own.update_spent
     if takes_part and msp_id not in view.submitted:
         return Act.SUBMIT if own.trained else Act.TRAIN
-    if set(view.joined) <= set(view.submitted):
-        return Act.AGGREGATE
+    enough = len(view.submitted) >= terms.contributors_min and not own.too_few_valid
     if late:
-        enough = len(view.submitted) >= terms.contributors_min
         return Act.AGGREGATE if enough else Act.ABANDON
+    if set(view.joined) <= set(view.submitted) and enough:
+        return Act.AGGREGATE
     return Act.WAIT
 
 
@@ -185,9 +187,12 @@ def _while_summed(view: RoundView, own: OwnProgress, terms: Terms, msp_id: str, 
 
 
 def _while_opened(view: RoundView, own: OwnProgress, terms: Terms, msp_id: str, late: bool) -> Act:
-    """Compute the model, confirm it, and have it published."""
+    """Compute the model, confirm it, and have it published; answer late if need be."""
     if not own.applied:
         return Act.APPLY
+    may_answer = own.has_keys and not own.answer_refused and msp_id in view.joined
+    if may_answer and msp_id not in (*view.answered, *view.reported):
+        return Act.ANSWER
     confirmed = dict(view.confirmed)
     if msp_id not in confirmed and msp_id in terms.hospitals:
         return Act.CONFIRM

@@ -1,0 +1,42 @@
+"""`hospital-client`: what one hospital does in the consortium, from a terminal.
+
+Starts without TensorFlow, matplotlib and gRPC: a command imports what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from peer_client.cli.audit import audit
+from peer_client.cli.models import model, predict
+from peer_client.cli.output import CommandGroup
+from peer_client.cli.studies import study
+from peer_client.cli.training import status, train
+
+
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--member",
+    envvar="HOSPITAL_MEMBER",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The member's directory (or HOSPITAL_MEMBER); `consortium env MEMBER` prints it.",
+)
+@click.version_option(package_name="capsule-consortium")
+@click.pass_context
+def main(context: click.Context, member: Path | None) -> None:
+    """A hospital's work: agree on studies, train, predict, audit.
+
+    Every command acts for one member of the consortium, named by --member or HOSPITAL_MEMBER.
+    Results go to stdout (with --json for programs), progress to stderr.
+    """
+    context.obj = member
+
+
+main.add_command(study)
+main.add_command(train)
+main.add_command(status)
+main.add_command(predict)
+main.add_command(model)
+main.add_command(audit)

@@ -1,0 +1,137 @@
+"""What one hospital works with during a study: its collaborators, as one frozen value.
+
+Ledger, identity, files, secrets, trainer, clock and randomness come in here and nowhere else, so
+that the same round runs over Fabric, over the in-memory ledger, and in tests with a clock of their
+own. Nothing is opened or started by making one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from chaincode.parameters import RoundParameters
+from chaincode.study import Study, StudyHospital
+from peer_client.errors import NotOfStudyError
+from peer_client.ledger import HospitalLedger, Roots, Signer
+from peer_client.store import StudyStore
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from peer_client.sealing import Journal, SealingKeys
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingTask:
+    """What a trainer is asked for in one round.
+
+    Attributes:
+        round_number: The round; never the same twice.
+        rounds_done: Rounds published before it: how far the schedule has come.
+        start: The shared weights to start from, float32, shape `(parameters,)`.
+    """
+
+    round_number: int
+    rounds_done: int
+    start: NDArray[np.float32]
+
+
+#: Told (steps done, steps in all) while a trainer works; an exception of its stops the training.
+TrainingProgress = Callable[[int, int], None]
+
+
+class Trainer(Protocol):
+    """What a hospital does with its own patients; knows nothing of ledgers or ciphertexts."""
+
+    def train(self, task: TrainingTask, progress: TrainingProgress) -> NDArray[np.float32]:
+        """Return the shared weights after this hospital's steps, float32, `(parameters,)`."""
+
+    def metrics_ppm(self, task: TrainingTask, after: NDArray[np.float32]) -> Mapping[str, int]:
+        """Return `auc_before`, `auc_after` and others on own validation patients, in millionths."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What is told to whoever watches a round.
+
+    Attributes:
+        round_number: The round.
+        phase: The act under way or done, by name (`peer_client.decision.Act`).
+        text: A sentence for people.
+        done: Steps done, 0 where there are none.
+        total: Steps in all, 0 where they are not known.
+    """
+
+    round_number: int
+    phase: str
+    text: str
+    done: int = 0
+    total: int = 0
+
+
+def unwatched(notice: Notice) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """A hospital at work on a study.
+
+    Attributes:
+        ledger: The way to the ledger.
+        signer: The hospital's identity.
+        roots: Certificate roots of the members, from the own directory.
+        study: The study's terms.
+        parameters: The encryption's numbers that follow from them.
+        store: The study's files here.
+        journal: What must not be done twice.
+        sealing_keys: Round keys of this hospital, in memory-backed storage.
+        trainer: Trains and evaluates on own patients.
+        initial: Draws the shared weights that the study starts from, `(parameters,)`.
+        now_s: Unix time, seconds.
+        entropy: Random bytes, as `os.urandom`.
+        watch: Told of every act.
+        grace_s: What each place in the round's order waits before closing a phase, seconds.
+        level_s: Longest wait for all members' peers to be level, seconds.
+    """
+
+    ledger: HospitalLedger
+    signer: Signer
+    roots: Roots
+    study: Study
+    parameters: RoundParameters
+    store: StudyStore
+    journal: Journal = field(repr=False)
+    sealing_keys: SealingKeys = field(repr=False)
+    trainer: Trainer
+    initial: Callable[[], NDArray[np.float32]]
+    now_s: Callable[[], float]
+    entropy: Callable[[int], bytes]
+    watch: Callable[[Notice], None] = unwatched
+    grace_s: float = 2.0
+    level_s: float = 5.0
+
+    @property
+    def msp_id(self) -> str:
+        """Return this hospital's MSP."""
+        return self.ledger.msp_id
+
+    @property
+    def hospital(self) -> StudyHospital:
+        """Return this hospital's entry in the study.
+
+        Raises:
+            NotOfStudyError: It has none.
+        """
+        found = self.study.hospital(self.msp_id)
+        if found is None:
+            raise NotOfStudyError(self.msp_id, self.study.study)
+        return found
+
+    def points(self, msps: Sequence[str]) -> dict[str, int]:
+        """Return the evaluation points of some hospitals of the study."""
+        every = {hospital.msp: hospital.point for hospital in self.study.hospitals}
+        return {msp: every[msp] for msp in msps}

@@ -1,0 +1,207 @@
+"""The hospital's ledger on Fabric: its own peer's gateway, and the others' for levelling.
+
+Reads are asked of the own peer alone (DESIGN section 6: each hospital reads its own peer); writes
+are endorsed as the channel's policy says, private writes by the own peer alone. One thread follows
+the chaincode's events; it only wakes whoever waits, it decides nothing. A refusal by the chaincode
+leaves here as the rule's own error, a lost race as `ConflictError`, all else as the gateway's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+
+from network.consortium.ordering import read_ordering
+
+from chaincode.errors import RuleError, from_message
+from network.consortium.member import MemberDirectory
+from network.errors import NetworkError
+from network.gateway.contract import Contract
+from network.gateway.errors import CommitError, CommitStatusError, EndorseError, EvaluateError
+from network.gateway.events import ChaincodeEventStream
+from network.gateway.gateway import Gateway
+from network.wire.block import Block
+from network.wire.identity import Identity
+from peer_client.ledger import (
+    Committed,
+    ConflictError,
+    LedgerBlock,
+    LedgerTransaction,
+    OrderingClaim,
+)
+
+logger = logging.getLogger(__name__)
+
+#: Codes of a transaction that came too late for what it had read.
+CONFLICTS = frozenset({"MVCC_READ_CONFLICT", "PHANTOM_READ_CONFLICT"})
+
+
+class FabricLedger:
+    """`HospitalLedger` over a member's directory; a context manager.
+
+    Args:
+        directory: The member's directory; its `client` user signs.
+    """
+
+    def __init__(self, directory: MemberDirectory) -> None:
+        description = directory.description()
+        self._directory = directory
+        self._msp_id: str = description["msp_id"]
+        self._gateway: Gateway = directory.connect()
+        self._contract: Contract = self._gateway.contract(description["chaincode"])
+        self._others: tuple[Gateway, ...] | None = None
+        # An authority has no chaincode service: its queries are answered by hospitals' peers.
+        self._asks = (self._msp_id,) if directory.is_hospital else ()
+        self._newest = ""
+        self._changed = threading.Event()
+        self._events: ChaincodeEventStream | None = None
+        self._follower: threading.Thread | None = None
+
+    @property
+    def msp_id(self) -> str:
+        """Return the member's MSP."""
+        return self._msp_id
+
+    @property
+    def channel(self) -> str:
+        """Return the channel."""
+        return self._gateway.channel
+
+    @property
+    def identity(self) -> Identity:
+        """Return who signs here."""
+        return self._gateway.identity
+
+    def evaluate(self, function: str, *args: str) -> bytes:
+        """Ask the own peer."""
+        try:
+            return self._contract.evaluate(function, *args, organisations=self._asks)
+        except EvaluateError as error:
+            raise _translated(error) from error
+
+    def submit(
+        self,
+        function: str,
+        *args: str,
+        transient: Mapping[str, bytes] | None = None,
+        own_peer_only: bool = False,
+    ) -> Committed:
+        """Submit a transaction and wait until the own peer has committed it."""
+        organisations = (self._msp_id,) if own_peer_only else ()
+        try:
+            done = self._contract.submit(
+                function, *args, transient=transient, organisations=organisations
+            )
+        except EndorseError as error:
+            raise _translated(error) from error
+        except CommitError as error:
+            if error.code in CONFLICTS:
+                raise ConflictError(error.code) from error
+            raise
+        self._newest = done.transaction_id
+        return Committed(done.transaction_id, done.block_number, done.payload)
+
+    def wait_everywhere(self, transaction_id: str, timeout_s: float) -> tuple[str, ...]:
+        """Wait until every member's peer has committed a transaction."""
+        if self._others is None:
+            self._others = self._directory.other_gateways()
+        gateways = (self._gateway, *self._others)
+        try:
+            spread = self._contract.wait_committed(transaction_id, gateways, timeout_s)
+        except CommitStatusError as error:
+            return tuple(detail.address for detail in error.details)
+        return spread.unreachable
+
+    def settle(self, timeout_s: float) -> None:
+        """Wait until the newest transaction seen is committed everywhere."""
+        if self._newest:
+            behind = self.wait_everywhere(self._newest, timeout_s)
+            if behind:
+                logger.debug("not level after %.1f s: %s", timeout_s, ", ".join(behind))
+
+    def wait_change(self, timeout_s: float) -> None:
+        """Return at the next event of the chaincode, or after the time."""
+        if self._follower is None:
+            self._events = self._contract.events()
+            self._follower = threading.Thread(
+                target=self._follow, args=(self._events,), name="ledger-events", daemon=True
+            )
+            self._follower.start()
+        self._changed.wait(timeout_s)
+        self._changed.clear()
+
+    def _follow(self, events: ChaincodeEventStream) -> None:
+        """Wake whoever waits at each event; a broken stream leaves polling at work."""
+        try:
+            for event in events:
+                self._newest = event.transaction_id
+                self._changed.set()
+        except NetworkError as error:
+            logger.warning("the peer's events are lost (%s); asking by the clock instead", error)
+
+    def blocks(self, start: int, stop: int | None = None) -> Iterator[LedgerBlock]:
+        """Yield blocks from the own peer."""
+        end = self._gateway.height() if stop is None else stop
+        if start < end:
+            for block in self._gateway.blocks(start, end - 1):
+                yield ledger_block(block)
+
+    def ordering(self) -> OrderingClaim:
+        """Return who orders the channel, from its configuration at the own peer."""
+        config = self._gateway.process("cscc", ["GetConfigBlock", self.channel], self.channel)
+        found = read_ordering(config)
+        return OrderingClaim(found.type, found.consenter_msps)
+
+    def close(self) -> None:
+        """Close every connection; the follower ends with its stream."""
+        if self._events is not None:
+            self._events.close()
+        if self._follower is not None:
+            self._follower.join(timeout=5.0)
+        for gateway in self._others or ():
+            with contextlib.suppress(NetworkError):
+                gateway.close()
+        self._gateway.close()
+
+    def __enter__(self) -> FabricLedger:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _translated(error: EvaluateError | EndorseError) -> Exception:
+    """Return the chaincode's refusal where it is one, else the gateway's error."""
+    words = error.refusal
+    rule: RuleError | None = from_message(words) if words else None
+    return rule if rule is not None else error
+
+
+def ledger_block(block: Block) -> LedgerBlock:
+    """Return a block as an auditor needs it."""
+    return LedgerBlock(
+        number=block.number,
+        previous_hash=block.previous_hash,
+        data_hash=block.data_hash,
+        recomputed_data_hash=block.recomputed_data_hash,
+        header_hash=block.header_hash,
+        transactions=tuple(
+            LedgerTransaction(
+                transaction_id=row.transaction_id,
+                creator_msp=row.creator_msp,
+                timestamp_s=row.timestamp_s,
+                valid=row.validation_code == "VALID",
+                function=row.function,
+            )
+            for row in block.transactions
+        ),
+        size_bytes=block.size_bytes,
+    )

@@ -1,0 +1,219 @@
+"""One hospital's patients and its network: what a round asks a trainer for.
+
+`LocalTraining` turns the shared weights of a round's parent into this hospital's, by a round's
+steps on its own training patients, and judges models on its own validation patients. Tensors that
+the study calls personal, and the optimiser's moments, stay in the study's personal folder and are
+never returned. A round's seed depends on study, hospital and round, so that an update trained again
+after a lost round is another one. TensorFlow is loaded when the first network is built.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chaincode.study import Study
+from model.evaluation import auc, patient_scores
+from model.overlap import dice
+from model.sampling import TrainingSlices
+from peer_client.ct.cohort import Cohort, SliceSet
+from peer_client.desk import TrainingProgress, TrainingTask
+from peer_client.store import StudyStore, read_file, write_file
+from peer_client.study_file import network_of, shared_places
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from model.network import SliceNetwork
+    from model.training import OptimiserState, TrainProgress
+
+#: Slices of a patient that are judged, evenly spaced: more of them tell nothing new and cost time.
+SLICES_OF_A_PATIENT = 12
+
+
+@dataclass(slots=True)
+class _Judged:
+    """Metrics of the model judged last: the next round's model before training."""
+
+    digest: bytes
+    metrics: dict[str, float]
+
+
+class LocalTraining:
+    """`peer_client.desk.Trainer` over a cohort.
+
+    Args:
+        study: The study's terms.
+        msp_id: This hospital.
+        cohort: Its patients.
+        store: The study's files; personal things lie in its personal folder.
+        threads: Processor threads for TensorFlow; 1 repeats bit for bit.
+    """
+
+    def __init__(
+        self, study: Study, msp_id: str, cohort: Cohort, store: StudyStore, *, threads: int = 1
+    ) -> None:
+        self._study = study
+        self._msp_id = msp_id
+        self._store = store
+        self._threads = threads
+        self._shared = shared_places(study.weights)
+        self._slices = training_slices(cohort.train)
+        self._validation = judged_slices(cohort.validation)
+        self._net: SliceNetwork | None = None
+        self._judged: _Judged | None = None
+
+    @property
+    def net(self) -> SliceNetwork:
+        """Return the network, built at its first use."""
+        if self._net is None:
+            from model.capsnet import build
+            from model.threads import set_threads
+
+            set_threads(self._threads)
+            self._net = build(network_of(self._study), seed=self._study.seed)
+        return self._net
+
+    def train(self, task: TrainingTask, progress: TrainingProgress) -> NDArray[np.float32]:
+        """Take a round's steps from the parent model."""
+        from model.training import TrainSettings, train
+        from model.weights import set_vector
+
+        def told(seen: TrainProgress) -> None:
+            progress(seen.step, seen.steps)
+
+        steps = self._study.local_steps
+        set_vector(self.net, self.whole(task.start))
+        done = train(
+            self.net,
+            self._slices,
+            TrainSettings(
+                steps=steps,
+                seed=seed_of(self._study, self._msp_id, task.round_number),
+                first_step=task.rounds_done * steps,
+                total_steps=self._study.rounds * steps,
+            ),
+            progress=told,
+            optimiser_state=self._moments(task.rounds_done),
+        )
+        self._keep(task, done.vector, done.optimiser_state)
+        mine: NDArray[np.float32] = done.vector[self._shared]
+        return mine
+
+    def metrics_ppm(self, task: TrainingTask, after: NDArray[np.float32]) -> Mapping[str, int]:
+        """Judge the parent and the new model on validation patients, in millionths."""
+        before = self._metrics(task.start)
+        now = self._metrics(after)
+        named = {f"{name}_before": value for name, value in before.items()}
+        named |= {f"{name}_after": value for name, value in now.items()}
+        patients = len(set(self._validation.patients))
+        return {name: round(1e6 * value) for name, value in named.items()} | {
+            "validation_patients": patients
+        }
+
+    def whole(self, shared: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return all weights of the network: the shared ones given, the personal ones from here.
+
+        Args:
+            shared: float32, shape `(parameters,)`.
+        """
+        from model.weights import initial_vector, specs
+
+        content = read_file(self._store.personal_folder / "weights.bin")
+        if content is None:
+            vector = initial_vector(specs(network_of(self._study)), self._study.seed)
+        else:
+            vector = np.frombuffer(content, "<f4").astype(np.float32)
+        vector[self._shared] = shared
+        return vector
+
+    def _metrics(self, shared: NDArray[np.float32]) -> dict[str, float]:
+        digest = hashlib.sha256(np.ascontiguousarray(shared, "<f4").tobytes()).digest()
+        if self._judged is None or self._judged.digest != digest:
+            from model.weights import set_vector
+
+            set_vector(self.net, self.whole(shared))
+            self._judged = _Judged(digest, judge(self.net, self._validation))
+        return self._judged.metrics
+
+    def _keep(self, task: TrainingTask, vector: NDArray[np.float32], state: OptimiserState) -> None:
+        """Keep what stays at home: personal tensors and moments, after this many rounds."""
+        folder = self._store.personal_folder
+        if not self._shared.all():
+            write_file(folder / "weights.bin", vector.astype("<f4").tobytes())
+        moments = np.stack([state.first, state.second]).astype("<f4").tobytes()
+        name = f"moments-{task.rounds_done + 1:06d}.bin"
+        write_file(folder / name, state.steps.to_bytes(8, "little") + moments)
+        for old in sorted(folder.glob("moments-*.bin"))[:-2]:
+            old.unlink(missing_ok=True)
+
+    def _moments(self, rounds_done: int) -> OptimiserState | None:
+        """Return Adam's moments after so many rounds, or nothing to start from zero.
+
+        A round trained twice starts from the same moments both times.
+        """
+        from model.training import OptimiserState
+
+        content = read_file(self._store.personal_folder / f"moments-{rounds_done:06d}.bin")
+        if content is None:
+            return None
+        both = np.frombuffer(content[8:], "<f4").astype(np.float32).reshape(2, -1)
+        return OptimiserState(int.from_bytes(content[:8], "little"), both[0], both[1])
+
+
+def training_slices(slices: SliceSet) -> TrainingSlices:
+    """Return a cohort's slices as the model trains on them."""
+    return TrainingSlices(
+        images=slices.images,
+        labels=slices.labels,
+        patients=slices.patients,
+        masks=slices.masks,
+        mask_images=slices.mask_index,
+    )
+
+
+def judged_slices(slices: SliceSet) -> SliceSet:
+    """Return at most twelve slices of each patient, evenly spaced, and all that have masks.
+
+    Args:
+        slices: Slices of some patients, in order.
+    """
+    rows_of: dict[str, list[int]] = {}
+    for row, patient in enumerate(slices.patients):
+        rows_of.setdefault(patient, []).append(row)
+    chosen: set[int] = set(slices.mask_index.tolist())
+    for rows in rows_of.values():
+        count = min(len(rows), SLICES_OF_A_PATIENT)
+        places = np.linspace(0, len(rows) - 1, count).round().astype(int)
+        chosen |= {rows[place] for place in places}
+    return slices.rows(np.array(sorted(chosen), np.int64))
+
+
+def judge(net: SliceNetwork, slices: SliceSet) -> dict[str, float]:
+    """Return `auc` by patient, and `dice` where a mask shows a lesion.
+
+    Args:
+        net: The network with the weights to judge.
+        slices: Validation slices.
+    """
+    from model.prediction import predict, predict_scores
+
+    labelled = slices.labelled()
+    scores = predict_scores(net, labelled.images, flips=False)
+    found = patient_scores(labelled.patients, scores, labelled.labels)
+    metrics = {"auc": auc(found.labels, found.scores)}
+    masked = slices.with_masks()
+    if len(masked) and bool(masked.masks.any()):
+        _, lesions = predict(net, masked.images, flips=False)
+        metrics["dice"] = dice(lesions, masked.masks).mean
+    return metrics
+
+
+def seed_of(study: Study, msp_id: str, round_number: int) -> int:
+    """Return the seed of one hospital's draws in one round, below 2**31."""
+    text: Any = f"{study.study}/{study.seed}/{msp_id}/{round_number}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little") >> 1

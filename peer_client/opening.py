@@ -1,0 +1,161 @@
+"""A hospital's way out of a round: answer, have the key recorded, open, apply, confirm.
+
+Before an answer: the sum is added here from the own peer's chunks and held against the ledger
+(peer_client/summing.py); at least k contributed; the own update in it is the stored one; what will
+be answered is in the journal, with fsync; then the answer goes out, once (peer_client/sealing).
+After the key: it is checked again here, the sum opened, every field's range checked, the model
+computed, evaluated on this hospital's own validation patients and confirmed. A refusal keeps the
+old model and never opens the sum for other contributors or under another key.
+"""
+
+from __future__ import annotations
+
+import json
+
+from chaincode.canonical import encode, plain
+from chaincode.records import ConfirmationClaim
+from chaincode.shares import RoundKeyError, ShareSums, find_round_key, read_share_sum
+from peer_client import lineage, submission
+from peer_client.desk import Desk
+from peer_client.errors import SumMismatchError
+from peer_client.round_records import RoundRecords, read_share_sums
+from peer_client.sealing.answer import ReceivedBox, ShareSum, answer_once
+from peer_client.sealing.errors import ShareRefusedError
+from peer_client.summing import (
+    Residues,
+    add_contributions,
+    check_sum,
+    read_contributions,
+    sum_from_bytes,
+)
+from peer_client.update import model_digest
+
+#: Reasons for which this hospital gives no answer in a round; the others can complete it.
+AnswerRefusedError = ShareRefusedError
+NoRoundKeyError = RoundKeyError
+
+
+def answer(desk: Desk, records: RoundRecords) -> None:
+    """Answer for the round's aggregate, once, or report boxes that do not open.
+
+    Raises:
+        SumMismatchError: The sum made here is not the one recorded.
+        ShareRefusedError: Too few contributors, a foreign update in this hospital's name, or an
+            earlier answer for another sum.
+        BundleMissingError: The own peer has not every chunk yet.
+    """
+    number = records.record.round
+    uploads = read_contributions(desk.ledger, records, desk.parameters)
+    total = add_contributions(uploads, desk.parameters)
+    aggregate = check_sum(total, records, desk.study, desk.ledger.channel)
+    desk.store.write_sum(number, total.astype("<u8").tobytes())
+    round_ = submission.transcript(desk, records)
+    place = records.layout(desk.parameters.polynomials).box_slice(round_.position(desk.msp_id))
+    received = {
+        contributor.msp: ReceivedBox(uploads[contributor.msp][place], contributor.ciphertext_sha256)
+        for contributor in aggregate.contributors
+    }
+    key = desk.sealing_keys.load(number)
+    try:
+        found = answer_once(
+            received,
+            parameters=desk.parameters,
+            round=round_,
+            sealing_key=key,
+            journal=desk.journal,
+            aggregate_sha256=aggregate.digest,
+        )
+    finally:
+        key.wipe()
+    unopened = () if isinstance(found, ShareSum) else found.dealers
+    desk.ledger.submit(
+        "submit_share_sum",
+        desk.study.study,
+        str(number),
+        aggregate.digest,
+        json.dumps(list(unopened)),
+        transient={"share_sum": found.content} if isinstance(found, ShareSum) else None,
+    )
+
+
+def senders_of_key(desk: Desk, records: RoundRecords) -> tuple[str, ...]:
+    """Return T hospitals whose share sums open the round, in MSP order.
+
+    Raises:
+        RoundKeyError: No T of the share sums sent so far do.
+        SumMismatchError: The own peer's sum is not the one recorded.
+    """
+    number = records.record.round
+    answers = read_share_sums(desk.ledger, desk.study.study, number)
+    msp_of = {each.point: msp for msp, each in answers.items() if each.share_sum}
+    share_sums: ShareSums = {
+        each.point: read_share_sum(each.share_sum) for each in answers.values() if each.share_sum
+    }
+    found = find_round_key(
+        share_sums,
+        checked_sum(desk, records)[-1],
+        study=desk.study.study,
+        round_number=number,
+        parameters=desk.parameters,
+        contributors=len(records.contributors),
+    )
+    return tuple(sorted(msp_of[point] for point in found.senders))
+
+
+def senders_json(senders: tuple[str, ...]) -> str:
+    """Return the senders as the chaincode reads them."""
+    return encode(list(senders)).decode("ascii")
+
+
+def checked_sum(desk: Desk, records: RoundRecords) -> Residues:
+    """Return the round's sum, held against the ledger: from the store, else made again.
+
+    Raises:
+        SumMismatchError: It is not the one recorded.
+        BundleMissingError: It is neither stored nor can it be made.
+    """
+    number = records.record.round
+    stored = desk.store.read_sum(number)
+    if stored is not None:
+        try:
+            total = sum_from_bytes(stored, desk.parameters)
+            check_sum(total, records, desk.study, desk.ledger.channel)
+            return total
+        except SumMismatchError:
+            # A damaged file is no reason to distrust the ledger: make the sum again.
+            pass
+    uploads = read_contributions(desk.ledger, records, desk.parameters)
+    total = add_contributions(uploads, desk.parameters)
+    check_sum(total, records, desk.study, desk.ledger.channel)
+    desk.store.write_sum(number, total.astype("<u8").tobytes())
+    return total
+
+
+def apply_round(desk: Desk, records: RoundRecords) -> None:
+    """Open the sum under the recorded key and keep the model it gives.
+
+    Raises:
+        OpeningError: The sum is not one of quantised updates; the old model stays in force.
+    """
+    parent = lineage.parent_model(desk, records.record)
+    total = checked_sum(desk, records)
+    model = lineage.opened_model(desk.ledger, desk.study, desk.parameters, records, total, parent)
+    desk.store.write_model(model)
+
+
+def confirm(desk: Desk, records: RoundRecords) -> None:
+    """Judge the new model on own validation patients; put digest and metrics on the ledger."""
+    number = records.record.round
+    model = desk.store.read_model(number)
+    if model is None:  # pragma: no cover - the decision table asks for it first
+        raise SumMismatchError(f"round {number} was not opened here")
+    metrics = desk.trainer.metrics_ppm(submission.training_task(desk, records), model.weights)
+    claim = ConfirmationClaim(
+        model_sha256=model_digest(model.weights),
+        parent_sha256=records.record.parent_sha256,
+        metrics_ppm=dict(sorted(metrics.items())),
+    )
+    desk.store.write_facts(number, {"metrics_ppm": dict(metrics)})
+    desk.ledger.submit(
+        "confirm_model", desk.study.study, str(number), encode(plain(claim)).decode("ascii")
+    )

@@ -1,0 +1,308 @@
+"""One round from a hospital's side: read the ledger, do the next thing that is ours, again.
+
+    step()   reads the round, decides (peer_client/decision.py), does one act
+    run()    steps until the round has ended, waiting for the ledger's events in between
+
+All state is on the ledger, in the study's store and in the journal, so a client may be stopped
+anywhere and started again. What must not happen twice - an encryption, an answer - is written down
+with fsync before it is sent; a retry sends the stored bytes. Before it answers, the hospital has
+added the sum itself from its own peer and found it to be the one recorded, of at least k
+contributors, with its own update in it as stored. Losing the race to close a phase is normal.
+Rules: DESIGN sections 5 and 6, docs/security.md.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+
+from chaincode.errors import (
+    DeadlineError,
+    NotFoundError,
+    OnceError,
+    PublishError,
+    RoundStateError,
+    RuleError,
+    StudyFinishedError,
+    SuspendedError,
+    TooFewContributorsError,
+)
+from peer_client import opening, submission
+from peer_client.decision import (
+    CLOSING,
+    ENDED,
+    Act,
+    OwnProgress,
+    Patience,
+    Terms,
+    next_act,
+    order_of_round,
+)
+from peer_client.desk import Desk, Notice
+from peer_client.errors import BundleMissingError, SumMismatchError
+from peer_client.ledger import ConflictError
+from peer_client.round_records import RoundRecords, read_round
+
+logger = logging.getLogger(__name__)
+
+#: Refusals that mean "another was first" or "not yet": read the ledger again.
+PASSING = (OnceError, RoundStateError, DeadlineError, PublishError)
+
+
+class TrainingOvertakenError(Exception):
+    """The round moved on without this hospital's update; training on would be in vain."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundOutcome:
+    """How a round ended.
+
+    Attributes:
+        round_number: The round.
+        state: PUBLISHED, REJECTED or ABANDONED.
+        model_sha256: Digest of the model published, empty where none was.
+        contributors: MSPs whose updates are in the sum.
+        reason: Why it was rejected or abandoned, empty otherwise.
+    """
+
+    round_number: int
+    state: str
+    model_sha256: str = ""
+    contributors: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What is found out during a round and need not survive a restart: it is found out again."""
+
+    answer_refused: str = ""
+    too_few_valid: bool = False
+    no_key_among: tuple[str, ...] = ()
+    suspended: bool = False
+    seconds: dict[str, float] = field(default_factory=dict)
+    told: str = ""
+
+
+class HospitalRound:
+    """This hospital's part in one round.
+
+    Args:
+        desk: The hospital's collaborators.
+        number: The round.
+        active: Hospitals of the study that are not suspended, in MSP order.
+    """
+
+    def __init__(self, desk: Desk, number: int, active: tuple[str, ...]) -> None:
+        self.desk = desk
+        self.number = number
+        study = desk.study
+        self._terms = Terms(active, study.threshold, study.contributors_min)
+        order = order_of_round(active, number)
+        rank = order.index(desk.msp_id) if desk.msp_id in order else len(order)
+        self._patience = Patience(rank, desk.grace_s)
+        self._memory = _Memory()
+
+    def records(self) -> RoundRecords | None:
+        """Return the round as the ledger has it now."""
+        return read_round(self.desk.ledger, self.desk.study.study, self.number)
+
+    def progress(self, records: RoundRecords | None) -> OwnProgress:
+        """Return what this hospital has done in the round."""
+        desk, memory = self.desk, self._memory
+        answered = records.view().answered if records else ()
+        return OwnProgress(
+            trained=submission.is_trained(desk, self.number),
+            has_keys=submission.has_sealing_keys(desk, self.number),
+            answer_refused=bool(memory.answer_refused),
+            too_few_valid=memory.too_few_valid,
+            no_key=bool(answered) and answered == memory.no_key_among,
+            applied=desk.store.read_model(self.number) is not None,
+            update_spent=submission.is_spent(desk, self.number),
+        )
+
+    def step(self) -> Act:
+        """Do the next act and return it; WAIT and DONE do nothing.
+
+        Raises:
+            SealingKeyRefusedError: A joined hospital's key is not signed by it.
+            OpeningError: The opened sum is not one of quantised updates.
+        """
+        records = self.records()
+        act = self._decide(records)
+        if act in CLOSING and not self._patience.is_due(act, self.desk.now_s()):
+            return Act.WAIT
+        if act in (Act.WAIT, Act.DONE):
+            return act
+        self._tell(act)
+        begin = time.monotonic()
+        try:
+            self._do(act, records)
+        except (ConflictError, *PASSING) as refusal:
+            if isinstance(refusal, StudyFinishedError):
+                raise
+            # Not an error: another hospital was first, or it is a moment too early.
+            logger.debug("%s: %s", act.name, refusal)
+            self._patience.lost(act, self.desk.now_s())
+            return Act.WAIT
+        except TrainingOvertakenError:
+            logger.info("round %d moved on while this hospital trained", self.number)
+            return Act.WAIT
+        self._memory.seconds[act.name.lower()] = (
+            self._memory.seconds.get(act.name.lower(), 0.0) + time.monotonic() - begin
+        )
+        return act
+
+    def run(self, poll_s: float = 2.0) -> RoundOutcome:
+        """Step until the round has ended here and on the ledger.
+
+        Args:
+            poll_s: Longest wait for an event before the ledger is read again, seconds.
+        """
+        waited = 0.0
+        while True:
+            act = self.step()
+            if act is Act.DONE:
+                self._memory.seconds["wait"] = waited
+                return self.finish()
+            if act is Act.WAIT:
+                begin = time.monotonic()
+                self.desk.ledger.wait_change(self._pause_s(poll_s))
+                waited += time.monotonic() - begin
+
+    def finish(self) -> RoundOutcome:
+        """Write down the round's facts, wipe what it needed, and return how it ended."""
+        records = self.records()
+        if records is None or records.record.state not in ENDED:
+            raise NotFoundError(f"round {self.number} of {self.desk.study.study} has not ended")
+        record = records.record
+        submission.forget(self.desk, self.number)
+        known = self.desk.store.read_facts(self.number).get("seconds", {})
+        self.desk.store.write_facts(
+            self.number,
+            {
+                "state": record.state,
+                "contributors": list(records.contributors),
+                "joined": list(records.joined),
+                "coalition_max": records.aggregate.coalition_max if records.aggregate else 0,
+                "seconds": {**known, **self._memory.seconds},
+                "model_sha256": record.model_sha256,
+            },
+        )
+        return RoundOutcome(
+            self.number, record.state, record.model_sha256, records.contributors, record.reason
+        )
+
+    def _pause_s(self, poll_s: float) -> float:
+        """Return how long to wait: less while others' turns to close a phase run out."""
+        return min(poll_s, max(self.desk.grace_s / 2, 0.05)) if self.desk.grace_s else poll_s
+
+    def _decide(self, records: RoundRecords | None) -> Act:
+        desk = self.desk
+        if records is None:
+            return Act.OPEN_ROUND
+        terms = self._terms
+        if self._memory.suspended:
+            others = tuple(msp for msp in terms.hospitals if msp != desk.msp_id)
+            terms = Terms(others, terms.threshold, terms.contributors_min)
+        own = self.progress(records)
+        return next_act(records.view(), own, terms, desk.msp_id, desk.now_s())
+
+    def _do(self, act: Act, records: RoundRecords | None) -> None:
+        """Do one act; what it returns is on the ledger or in the store."""
+        if records is None:
+            self._submit("open_round")
+            return
+        match act:
+            case Act.JOIN:
+                self._join(records)
+            case Act.TRAIN:
+                submission.train(self.desk, records, self._check_overtaken)
+            case Act.CLOSE_JOINS:
+                self._close("close_joins")
+            case Act.SUBMIT:
+                submission.submit(self.desk, records)
+            case Act.AGGREGATE:
+                self._aggregate()
+            case Act.ANSWER:
+                self._answer(records)
+            case Act.RECORD_KEY:
+                self._record_key(records)
+            case Act.APPLY:
+                opening.apply_round(self.desk, records)
+            case Act.CONFIRM:
+                opening.confirm(self.desk, records)
+            case Act.PUBLISH:
+                self._close("publish_model")
+            case Act.ABANDON:
+                self._close("abandon", "the deadline passed with too few hospitals")
+            case Act.GIVE_UP:
+                self._submit("give_up", "no round key can be found from the answers given")
+            case _:
+                raise AssertionError(act)
+
+    def _submit(self, function: str, *more: str) -> None:
+        self.desk.ledger.submit(function, self.desk.study.study, str(self.number), *more)
+
+    def _close(self, function: str, *more: str) -> None:
+        """Submit what ends a phase, once every endorsing peer can see what it rests on."""
+        self.desk.ledger.settle(self.desk.level_s)
+        self._submit(function, *more)
+
+    def _join(self, records: RoundRecords) -> None:
+        try:
+            submission.join(self.desk, records)
+        except SuspendedError as error:
+            self._memory.suspended = True
+            self._say("join", f"this hospital takes no part: {error.sentence}")
+
+    def _aggregate(self) -> None:
+        try:
+            self._close("aggregate")
+        except TooFewContributorsError as error:
+            self._memory.too_few_valid = True
+            self._say("aggregate", error.sentence)
+
+    def _answer(self, records: RoundRecords) -> None:
+        """Answer once, or remember why this hospital does not answer."""
+        try:
+            opening.answer(self.desk, records)
+        except (SumMismatchError, opening.AnswerRefusedError) as error:
+            self._memory.answer_refused = str(error)
+            logger.warning("round %d: no answer: %s", self.number, error)
+            self._say("answer", f"this hospital does not answer: {error}")
+        except BundleMissingError as error:
+            # Chunks are pulled after a commit; a peer that was away gets them within seconds.
+            logger.debug("%s", error)
+            self.desk.ledger.wait_change(0.2)
+
+    def _record_key(self, records: RoundRecords) -> None:
+        try:
+            senders = opening.senders_of_key(self.desk, records)
+        except opening.NoRoundKeyError as error:
+            self._memory.no_key_among = records.view().answered
+            self._say("record_key", str(error))
+            return
+        self.desk.ledger.settle(self.desk.level_s)
+        self._submit("record_round_key", opening.senders_json(senders))
+
+    def _check_overtaken(self) -> None:
+        """Stop training for a round that has gone on without this hospital."""
+        records = self.records()
+        if records is not None and records.record.state not in ("OPEN", "SUBMITTING"):
+            raise TrainingOvertakenError
+
+    def _tell(self, act: Act) -> None:
+        self._say(act.name.lower(), act.value)
+
+    def _say(self, phase: str, text: str) -> None:
+        """Tell whoever watches, once for each thing there is to tell."""
+        if self._memory.told != text:
+            self._memory.told = text
+            self.desk.watch(Notice(self.number, phase, text))
+
+
+def is_refusal(error: Exception) -> bool:
+    """Return whether an error is the chaincode's own."""
+    return isinstance(error, RuleError)

@@ -1,0 +1,171 @@
+"""One round, read from the ledger as typed records.
+
+`read_round` asks the own peer and checks the form of what it says again; it draws no conclusions.
+Sealing keys, share sums and the round key are large and are asked for only when they are needed.
+What a record claims is checked where it is used: sums in peer_client/summing.py, signatures in
+peer_client/submission.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+from chaincode.canonical import Record, encode
+from chaincode.errors import UnknownRoundError
+from chaincode.records import (
+    Aggregate,
+    Confirmation,
+    Join,
+    Manifest,
+    Round,
+    RoundKey,
+    ShareSum,
+    UploadLayout,
+)
+from peer_client.decision import RoundView
+from peer_client.ledger import HospitalLedger, query
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSummary:
+    """A hospital's answer without its share sum.
+
+    Attributes:
+        digest: D of the aggregate it answers for.
+        share_sum_sha256: Empty where it is a report.
+        unopened: Dealers whose boxes did not open.
+    """
+
+    digest: str
+    share_sum_sha256: str
+    unopened: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeySummary:
+    """A recorded round key without the key."""
+
+    key_sha256: str
+    senders: tuple[str, ...]
+    false_senders: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RoundRecords:
+    """What the ledger says of one round; the mappings are by MSP, in MSP order."""
+
+    record: Round
+    joins: tuple[str, ...] = ()
+    updates: Mapping[str, Manifest] = field(default_factory=dict)
+    aggregate: Aggregate | None = None
+    answers: Mapping[str, AnswerSummary] = field(default_factory=dict)
+    round_key: KeySummary | None = None
+    confirmations: Mapping[str, Confirmation] = field(default_factory=dict)
+    give_up_votes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def joined(self) -> tuple[str, ...]:
+        """Return who has joined, in MSP order; final once the joins are closed."""
+        return self.record.joined or self.joins
+
+    @property
+    def contributors(self) -> tuple[str, ...]:
+        """Return whose updates are in the sum."""
+        found = self.aggregate.contributors if self.aggregate else ()
+        return tuple(contributor.msp for contributor in found)
+
+    def layout(self, polynomials: int) -> UploadLayout:
+        """Return where everything of an upload of this round lies."""
+        return UploadLayout(polynomials, len(self.joined))
+
+    def view(self) -> RoundView:
+        """Return what the next decision depends on."""
+        return RoundView(
+            state=self.record.state,
+            deadline_s=self.record.deadline_s,
+            joined=self.joined,
+            submitted=tuple(self.updates),
+            contributors=self.contributors,
+            answered=tuple(m for m, each in self.answers.items() if each.share_sum_sha256),
+            reported=tuple(m for m, each in self.answers.items() if each.unopened),
+            confirmed=tuple((m, each.model_sha256) for m, each in self.confirmations.items()),
+            given_up=tuple(self.give_up_votes),
+        )
+
+
+def read_round(ledger: HospitalLedger, study: str, number: int) -> RoundRecords | None:
+    """Return a round's records, or nothing where the ledger has no such round.
+
+    Raises:
+        RecordError: The peer's answer is not of the form it must have.
+    """
+    try:
+        answer: dict[str, Any] = json.loads(ledger.evaluate("round", study, str(number)))
+    except UnknownRoundError:
+        return None
+    return records_of(answer)
+
+
+def records_of(answer: Mapping[str, Any]) -> RoundRecords:
+    """Return the records in an answer of the `round` query."""
+    own = {"format", *(each.name for each in fields(Round))}
+    key = answer["round_key"]
+    return RoundRecords(
+        record=_one(Round, {name: answer[name] for name in own}),
+        joins=tuple(sorted(answer["joins"])),
+        updates=_by_msp(Manifest, answer["updates"]),
+        aggregate=_one(Aggregate, answer["aggregate"]) if answer["aggregate"] else None,
+        answers={
+            msp: AnswerSummary(each["digest"], each["share_sum_sha256"], tuple(each["unopened"]))
+            for msp, each in sorted(answer["share_sums"].items())
+        },
+        round_key=KeySummary(key["key_sha256"], tuple(key["senders"]), tuple(key["false_senders"]))
+        if key
+        else None,
+        confirmations=_by_msp(Confirmation, answer["confirmations"]),
+        give_up_votes=dict(sorted(answer["give_up_votes"].items())),
+    )
+
+
+def read_joins(ledger: HospitalLedger, study: str, number: int) -> dict[str, Join]:
+    """Return a round's joins in full, by MSP in MSP order."""
+    return _by_msp(Join, query(ledger, "joins", study, str(number)))
+
+
+def read_share_sums(ledger: HospitalLedger, study: str, number: int) -> dict[str, ShareSum]:
+    """Return a round's answers in full, by MSP in MSP order."""
+    return _by_msp(ShareSum, query(ledger, "share_sums", study, str(number)))
+
+
+def read_round_key(ledger: HospitalLedger, study: str, number: int) -> RoundKey:
+    """Return a round's key in full.
+
+    Raises:
+        UnknownRecordError: It has none yet.
+    """
+    return _one(RoundKey, query(ledger, "round_key", study, str(number)))
+
+
+def read_rounds(ledger: HospitalLedger, study: str) -> tuple[Round, ...]:
+    """Return the records of all rounds of a study, ascending, page by page."""
+    found: list[Round] = []
+    bookmark = ""
+    while True:
+        answer = query(ledger, "rounds", study, *([bookmark] if bookmark else []))
+        found += [_one(Round, each) for each in answer["rounds"]]
+        bookmark = answer["next"]
+        if not bookmark:
+            return tuple(found)
+
+
+def _one(kind: type[R], value: Any) -> R:
+    return kind.from_text(encode(value))
+
+
+def _by_msp(kind: type[R], values: Mapping[str, Any]) -> dict[str, R]:
+    return {msp: _one(kind, values[msp]) for msp in sorted(values)}
