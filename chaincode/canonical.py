@@ -151,8 +151,10 @@ def _check_plain(value: object, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise RecordError(f"JSON is nested more than {MAX_DEPTH} deep")
     if isinstance(value, str):
-        if any(0xD800 <= ord(character) <= 0xDFFF for character in value):
-            raise RecordError("text holds half a character")
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError:
+            raise RecordError("text holds half a character") from None
     elif isinstance(value, list):
         for item in value:
             _check_plain(item, depth + 1)
