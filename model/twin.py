@@ -14,7 +14,7 @@ import keras
 
 from model import losses
 from model.blocks import convolve, enlarge
-from model.config import CLASSES, TISSUES, CapsNetConfig
+from model.config import CLASSES, NORMALISATION_GROUPS, TISSUES, CapsNetConfig
 from model.layers.squash import PACKAGE
 from model.network import SliceNetwork
 from model.tensors import Tensor
@@ -74,10 +74,20 @@ def manifest(encoder: Tensor, decoder: Tensor) -> tuple[WeightSpec, ...]:
     return tuple(listed)
 
 
+def deep_channels(config: CapsNetConfig) -> int:
+    """Return the width below the stage that makes the twin as large as the capsule network.
+
+    >>> deep_channels(CapsNetConfig())
+    56
+    """
+    groups = NORMALISATION_GROUPS
+    return max(groups, config.stage_channels * 7 // (8 * groups) * groups)
+
+
 def _encoder(config: CapsNetConfig) -> Tensor:
     """Build the encoder: picture -> [class logits, auxiliary logits, *decoder inputs]."""
     stem, stage = config.stem_channels, config.stage_channels
-    narrow = 7 * stage // 8
+    narrow = deep_channels(config)
     picture = keras.Input((config.size_px, config.size_px, 1), name="picture")
     half = convolve(picture, stem, name="stem_1", window=5, strides=2)
     half = convolve(half, stem, name="stem_2")
@@ -107,7 +117,7 @@ def _decoder(config: CapsNetConfig, features: list[Tensor]) -> Tensor:
     picture, half, quarter, eighth, sixteenth = inputs
     stem, stage = config.stem_channels, config.stage_channels
     maps = keras.layers.Concatenate()([enlarge(sixteenth), eighth])
-    maps = convolve(maps, 7 * stage // 8, name="eighth")
+    maps = convolve(maps, deep_channels(config), name="eighth")
     maps = keras.layers.Concatenate()([enlarge(maps), quarter])
     maps = convolve(maps, stage, name="merge", window=1)
     maps = convolve(maps, stage, name="quarter")

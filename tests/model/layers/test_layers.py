@@ -1,0 +1,73 @@
+"""Every capsule layer takes the same examination."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.tensorflow
+keras = pytest.importorskip("keras")
+
+from layer_examination import examine_layer  # noqa: E402
+
+from model import layers  # noqa: E402
+
+CASES = {
+    "Squash": ({}, [(5, 4)], (5, 4), 0),
+    "CapsuleLength": ({}, [(5, 4)], (5,), 0),
+    "PrimaryCapsules": (
+        {"types": 3, "size": 4, "kernel_size": 3, "normalised": True},
+        [(6, 5, 2)],
+        (6, 5, 3, 4),
+        3,
+    ),
+    "ConvolutionalCapsules": (
+        {"types": 3, "size": 5, "kernel_size": 3, "strides": 2, "iterations": 3},
+        [(7, 6, 2, 4)],
+        (4, 3, 3, 5),
+        2,
+    ),
+    "TextbookCapsules": (
+        {"types": 3, "size": 5, "kernel_size": 3, "strides": 2, "iterations": 3},
+        [(7, 6, 2, 4)],
+        (4, 3, 3, 5),
+        2,
+    ),
+    "PooledCapsules": ({"size": 4}, [(12,)], (3, 4), 0),
+    "ClassCapsules": (
+        {"classes": 2, "size": 6, "iterations": 3},
+        [(3, 3, 2, 4), (5, 4)],
+        (2, 6),
+        3,
+    ),
+    "TissueProbabilities": ({}, [(4, 3, 1, 5)], (4, 3, 3), 2),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_layer_passes_the_examination(name, tmp_path):
+    arguments, input_shapes, output_shape, weights = CASES[name]
+
+    examine_layer(
+        getattr(layers, name), arguments, input_shapes, output_shape, tmp_path, weights=weights
+    )
+
+
+def test_every_public_layer_is_examined():
+    assert set(CASES) == set(layers.__all__)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("PrimaryCapsules", {"types": 0, "size": 4}),
+        ("PrimaryCapsules", {"types": 1, "size": 4, "kernel_size": 0}),
+        ("ConvolutionalCapsules", {"types": 2, "size": 0}),
+        ("ConvolutionalCapsules", {"types": 2, "size": 4, "iterations": 0}),
+        ("TextbookCapsules", {"types": 2, "size": 4, "strides": 0}),
+        ("PooledCapsules", {"size": 0}),
+        ("ClassCapsules", {"classes": 2, "size": 4, "iterations": 0}),
+    ],
+)
+def test_layer_with_an_argument_below_one_is_refused(name, arguments):
+    with pytest.raises(ValueError, match=r"must be at least 1\. Received"):
+        getattr(layers, name)(**arguments)
