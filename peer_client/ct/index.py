@@ -88,7 +88,9 @@ def read_index(folder: Path) -> tuple[Item, ...]:
         for row in reader:
             items.append(_item(folder, row, reader.line_num))
     except csv.Error as error:
-        raise IndexFileError(f"{path} line {reader.line_num}: {error}", reader.line_num) from error
+        # The reader counts whole rows; the wrong one begins on the next line.
+        line = reader.line_num + 1
+        raise IndexFileError(f"{path} line {line}: {error}", line) from error
     if not items:
         raise IndexFileError(f"{path} has a header and no rows", 1)
     return tuple(items)

@@ -35,6 +35,7 @@ _LUNG_SHARE_MIN: Final = 0.05  # of the picture
 _BOX_MIN_PX: Final = (36, 28)  # width, height of the box with its margin
 _FILL_MIN: Final = 0.12  # of the component's own box; rings and frames are thinner
 _STRIP_PX: Final = 12
+_CLEARLY_MORE: Final = 1.3
 _CORNER_PX: Final = 10  # rows plus columns from the corner
 #: Padding of the field of view: its spread of levels, its share of the picture (outside a full
 #: circle 0.215 of the square), and how much darker than air it is, all in grey from 0 to 1.
@@ -81,19 +82,21 @@ def find_lung_field(image: Image2D) -> LungField:
     else:
         levels = without_field_padding(levels)
     levels = ndimage.gaussian_filter(levels, 0.7, mode="nearest").astype(np.float32)
-    tried: list[tuple[NDArray[np.bool_], NDArray[np.bool_], str]] = []
+    best: tuple[NDArray[np.bool_], NDArray[np.bool_], str] | None = None
     for threshold in [THRESHOLD_HU] if image.is_hu else _grey_thresholds(levels):
         dark = levels < threshold
         mask = _lung_components(dark)
         reason = _implausible(mask)
-        tried.append((mask, ~dark, reason))
-        if not reason:
-            break
-    else:
-        # None will do: the first says where the body is and why there are no lungs in it.
-        _, body, reason = tried[0]
-        tried.append((np.zeros_like(body), body, reason))
-    mask, body, reason = tried[-1]
+        if best is None or (
+            # A later threshold must find clearly more: the first one may have lost one lung to
+            # the air around the body, or both to fat.
+            not reason and (best[2] or mask.sum() > _CLEARLY_MORE * best[0].sum())
+        ):
+            best = (mask, ~dark, reason)
+    assert best is not None  # noqa: S101 - there is always a threshold
+    mask, body, reason = best
+    if reason:
+        mask = np.zeros_like(mask)
     box = _box(_largest(body) if reason else mask)
     shares = tuple(edge / WORK_PX for edge in box)
     return LungField(
