@@ -173,7 +173,7 @@ def join_round(ledger: Ledger, study: bytes, number: bytes, signed: bytes) -> by
         msp=hospital.msp,
         point=hospital.point,
         sealing_key=sealing_key,
-        certificate_pem=signature.certificate_pem,
+        certificate_pem=joining.certificate_text(certificate),
         signature=signature.signature,
     )
     ledger.put_state(key, record.to_bytes())

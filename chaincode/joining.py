@@ -54,6 +54,11 @@ def check_certificate(creator: CreatorLike, certificate_pem: str) -> x509.Certif
     return own
 
 
+def certificate_text(certificate: x509.Certificate) -> str:
+    """Return a certificate as PEM in its one form: what surrounded it does not reach the ledger."""
+    return certificate.public_bytes(Encoding.PEM).decode("ascii")
+
+
 def check_signature(certificate: x509.Certificate, statement: bytes, signature: bytes) -> None:
     """Check an ECDSA signature (P-256, SHA-256, DER, low s) over a join statement.
 
