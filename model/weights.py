@@ -27,6 +27,10 @@ Group = Literal["all", "masks", "personal"]
 #: and so is its float32: no machine can differ.
 DRAW_BITS: Final = 24
 
+#: Lesion capsules start with |s| near 0.5, so with P(lesion) near 0.2: drawn as wide as other
+#: kernels they start at 0.9, and a hundred steps go by in forgetting that (docs/model.md).
+LESION_HALF_WIDTH: Final = 0.08
+
 
 @dataclass(frozen=True, slots=True)
 class WeightSpec:
@@ -250,7 +254,7 @@ def _decoder(config: CapsNetConfig) -> list[list[WeightSpec]]:
         _block("picture", 3, 1, 8),
         _block("full", 3, stem + 8, 16),
         [
-            _drawn("lesion_capsule/kernel", (1, 1, 16, lesion), _he(16)),
+            _drawn("lesion_capsule/kernel", (1, 1, 16, lesion), LESION_HALF_WIDTH),
             _constant("lesion_capsule/offset", (lesion,), 0.0),
         ],
         [
