@@ -60,6 +60,7 @@ class FoundRoundKey:
     round_key: ring.Integers  # shape (4096,), centred
     senders: tuple[int, ...]  # points of T share sums that interpolate to it
     false_senders: tuple[int, ...]  # points whose share sum lies off their polynomial
+    colluders_to_frame: int  # fewest liars in agreement that could make honest ones look false
 
 
 def read_share_sum(content: bytes) -> Shares:
@@ -182,6 +183,8 @@ def evaluate_at(share_sums: ShareSums, point: int) -> Shares:
 def false_senders(share_sums: ShareSums, senders: Sequence[int]) -> tuple[int, ...]:
     """Who published a share sum off the polynomial of the senders that were proved right.
 
+    What that proves, and against how many colluders: `colluders_to_frame`.
+
     Args:
         share_sums: All share sums of the round.
         senders: Points of the T whose key passed `check_round_key`.
@@ -198,6 +201,30 @@ def false_senders(share_sums: ShareSums, senders: Sequence[int]) -> tuple[int, .
         for point in sorted(share_sums)
         if point not in proved and not np.array_equal(evaluate_at(proved, point), share_sums[point])
     )
+
+
+def colluders_to_frame(answers_on_polynomial: int, threshold: int) -> int:
+    """How many hospitals must lie in agreement for honest share sums to look false.
+
+    The key check proves the value at 0, not the polynomial. Liars who all add g(x)
+    for one g of degree T - 1 with g(0) = 0 leave the key as it is, and then those
+    honest hospitals look false at whose points g is not zero. g has at most T - 2
+    further roots, so of the answers on the polynomial at most T - 2 are honest and
+    the others lie together. One liar alone can never do it. A verdict counts only
+    against a smaller number of colluders than this; nothing acts on it by itself.
+
+    Args:
+        answers_on_polynomial: Share sums on the recorded polynomial, the senders' T
+            included.
+        threshold: T.
+
+    Returns:
+        The number, at least 2.
+
+    >>> colluders_to_frame(3, 3), colluders_to_frame(19, 14)
+    (2, 7)
+    """
+    return answers_on_polynomial - threshold + 2
 
 
 def check_round_key(
@@ -268,7 +295,8 @@ def find_round_key(
         contributors: As for `check_round_key`.
 
     Returns:
-        The key, T senders, and those whose share sum is false.
+        The key, T senders, those whose share sum lies off their polynomial, and how
+        sure that is.
 
     Raises:
         RoundKeyError: Fewer than T share sums, or no subset gives a key.
@@ -289,7 +317,9 @@ def find_round_key(
             )
         except RoundKeyError:
             continue
-        return FoundRoundKey(candidate, senders, false_senders(share_sums, senders))
+        false = false_senders(share_sums, senders)
+        framing = colluders_to_frame(len(share_sums) - len(false), threshold)
+        return FoundRoundKey(candidate, senders, false, framing)
     raise RoundKeyError(
         f"none of the choices of {threshold} among {len(share_sums)} share sums gives a key that "
         "opens the key check"
