@@ -28,9 +28,9 @@ from network.consortium.environment import (
     peer_cli_exports,
     write_profile,
 )
-from network.consortium.founding import found_consortium, with_port_base
-from network.consortium.health import last_words
-from network.consortium.member import CHAINCODE, ORDERER, PEER, TOPOLOGY_FILE, MemberDirectory
+from network.consortium.founding import found_alone, found_consortium, with_port_base
+from network.consortium.leftovers import prune_builds, prune_logs
+from network.consortium.member import CHAINCODE, ORDERER, PEER, TOPOLOGY_FILE
 from network.consortium.nodes import Host
 from network.consortium.progress import TerminalReporter
 from network.consortium.status import MemberStatus, consortium_status
@@ -122,21 +122,49 @@ def main() -> None:
     help="The file that says who exists.",
 )
 @click.option("--port-base", type=click.IntRange(1024, 65000), help="Replace its PortBase.")
+@click.option("--member", metavar="NAME", help="Only this member: separate hosts.")
+@click.option(
+    "--from",
+    "exchange",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="With --member: folder of the others' public/ folders (named as the members), and "
+    "genesis.block.",
+)
 @_shared
-def init(config: Path, port_base: int | None, root: Path, as_json: bool) -> None:
+def init(
+    config: Path,
+    port_base: int | None,
+    member: str | None,
+    exchange: Path | None,
+    root: Path,
+    as_json: bool,
+) -> None:
     """Make a directory for each member of crypto-config.yaml: keys, certificates, public files.
 
     Safe to repeat: keys and certificates that are there stay.
     """
+    if exchange and not member:
+        raise click.UsageError("--from needs --member")
     Topology.load(config)
     document = config.read_text(encoding="utf-8")
     if port_base is not None:
         document = with_port_base(document, port_base)
+        Topology.read(document)
+    if member:
+        directory, missing = found_alone(root, document, member, exchange, now=datetime.now(UTC))
+        found = {"root": str(root), "members": [member], "missing": list(missing)}
+        text = f"{member} in {directory.path}\nHand {directory.public} to the others"
+        if missing:
+            text += f"; missing still: the public/ folder of {', '.join(missing)}"
+        else:
+            text += f"\nAll others' files are here. Next: consortium up --member {member}"
+        _say(as_json, found, text)
+        return
     directories = found_consortium(root, document, now=datetime.now(UTC))
     names = [directory.name for directory in directories]
     _say(
         as_json,
-        {"root": str(root), "members": names},
+        {"root": str(root), "members": names, "missing": []},
         f"{len(names)} members in {root}: {', '.join(names)}\nNext: consortium up",
     )
 
@@ -337,7 +365,21 @@ def down(yes: bool, root: Path, as_json: bool) -> None:
     _say(as_json, {"stopped": count, "deleted": str(root)}, f"{count} nodes stopped, data deleted")
 
 
-__all__ = ["MemberDirectory", "last_words", "main"]
+@main.command()
+@_shared
+def prune(root: Path, as_json: bool) -> None:
+    """Remove what is of no use any more: logs of stopped nodes, builds of other Fabric versions.
+
+    Keys, ledgers and what runs stay.
+    """
+    removed = prune_logs(root) + prune_builds(os.environ)
+    freed = sum(size for _, size in removed)
+    _say(
+        as_json,
+        {"removed": [str(path) for path, _ in removed], "freed_bytes": freed},
+        f"{len(removed)} removed, {freed / 1e6:.0f} MB freed",
+    )
+
 
 if __name__ == "__main__":
     main()

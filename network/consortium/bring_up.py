@@ -138,12 +138,15 @@ class BringUp:
             None,
         )
         if block is None:
-            if not self._is_everyone:
+            first = self.topology.members[0]
+            makers = [one for one in self.directories if one.name == first.name]
+            if not makers:
                 raise MemberFileError(
                     self.directories[0].genesis_block,
-                    "is missing; one member makes it for all (docs/consortium.md, Separate hosts)",
+                    f"is missing; {first.name} makes it for all and hands it over "
+                    "(docs/consortium.md, Separate hosts)",
                 )
-            block = make_genesis_block(self.directories[0], self.host.binaries)
+            block = make_genesis_block(makers[0], self.host.binaries)
         for directory in self.directories:
             if not directory.genesis_block.exists():
                 write_public(directory.genesis_block, block)
@@ -180,7 +183,8 @@ class BringUp:
                 committed = query_committed(gateway, self.topology.chaincode.name)
                 definition = wanted_definition(self.topology, committed)
                 msp_id = self.topology.member(directory.name).msp_id
-                approve(gateway, msp_id, definition, package)
+                limit_s = self.limits.approvals_s
+                approve(gateway, msp_id, definition, package, timeout_s=limit_s)
 
         _side_by_side(approve_own, self._hospitals)
 

@@ -19,6 +19,7 @@ from network.consortium.certificates import (
     CertificateAuthority,
     KeyPair,
     check_issued,
+    read_file,
     write_public,
     write_secret,
 )
@@ -266,6 +267,50 @@ def found_consortium(root: Path, document: str, *, now: datetime) -> tuple[Membe
                 accept_public(directory, member, other.public, now=now)
         describe_member(directory)
     return directories
+
+
+def found_alone(
+    root: Path, document: str, name: str, exchange: Path | None, *, now: datetime
+) -> tuple[MemberDirectory, tuple[str, ...]]:
+    """Found one member on its own host, and take in what the others have handed over so far.
+
+    Args:
+        root: The folder of this host's members.
+        document: Text of the agreed crypto-config.yaml, checked already.
+        name: The member.
+        exchange: A folder with other members' public/ folders, each under its member's name, and
+            perhaps `genesis.block`.
+        now: Present time, with time zone.
+
+    Returns:
+        The member's directory, and the members whose files are still missing.
+
+    Raises:
+        UnknownMemberError: There is no such member.
+        MemberFileError: Handed-over files are incomplete or hold a private key.
+        MemberCertificateError: A handed-over certificate is out of its dates or foreign.
+    """
+    topology = Topology.read(document)
+    topology.member(name)
+    directory = MemberDirectory(root / name)
+    root.mkdir(parents=True, exist_ok=True)
+    write_public(root / TOPOLOGY_FILE, document.encode())
+    directory.path.mkdir(exist_ok=True, mode=0o700)
+    write_public(directory.path / TOPOLOGY_FILE, document.encode())
+    found_member(directory, now=now)
+    missing = []
+    for other in topology.members:
+        if other.name == name:
+            continue
+        if exchange is not None and (exchange / other.name / "addresses.json").exists():
+            accept_public(directory, other, exchange / other.name, now=now)
+        if not (directory.public_of(other.name) / "addresses.json").exists():
+            missing.append(other.name)
+    handed = exchange / "genesis.block" if exchange else None
+    if handed and handed.exists() and not directory.genesis_block.exists():
+        write_public(directory.genesis_block, read_file(handed))
+    describe_member(directory)
+    return directory, tuple(missing)
 
 
 def with_port_base(document: str, base: int) -> str:

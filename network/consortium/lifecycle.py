@@ -18,8 +18,13 @@ from network.consortium.errors import LifecycleError
 from network.consortium.package import Package
 from network.consortium.policies import application_policy, hospital_collections
 from network.consortium.topology import Topology
-from network.gateway.contract import Contract
-from network.gateway.errors import CommitError, EndorseError, PeerRefusedError
+from network.gateway.contract import PASSING, Contract
+from network.gateway.errors import (
+    CommitError,
+    EndorseError,
+    GatewayCallError,
+    PeerRefusedError,
+)
 from network.gateway.gateway import Gateway
 
 LIFECYCLE = "_lifecycle"
@@ -111,34 +116,56 @@ def install(gateway: Gateway, package: Package) -> None:
         raise LifecycleError(f"the peer calls the package {found}, expected {package.package_id}")
 
 
-def approve(gateway: Gateway, msp_id: str, definition: Definition, package: Package) -> None:
+def approve(
+    gateway: Gateway, msp_id: str, definition: Definition, package: Package, *, timeout_s: float
+) -> None:
     """Approve a definition for the gateway's own member, unless it has.
 
+    Tried again while the ordering nodes of other hosts are not up yet, and when another member's
+    commit came between (MVCC_READ_CONFLICT: an approval reads the sequence in force).
+
     Raises:
+        LifecycleError: Not written within the time.
         EndorseError: The peer refused.
     """
-    args = lifecycle_pb2.QueryApprovedChaincodeDefinitionArgs(
-        name=definition.topology.chaincode.name, sequence=definition.sequence
-    )
-    answer = _ask(gateway, "QueryApprovedChaincodeDefinition", args)
-    if answer is not None:
-        found = lifecycle_pb2.QueryApprovedChaincodeDefinitionResult.FromString(answer)
-        wanted = definition.fields()
-        if (
-            found.source.local_package.package_id == package.package_id
-            and found.version == wanted["version"]
-            and found.collections == wanted["collections"]
-            and found.validation_parameter == wanted["validation_parameter"]
-        ):
-            return
     request = lifecycle_pb2.ApproveChaincodeDefinitionForMyOrgArgs(
         source=lifecycle_pb2.ChaincodeSource(
             local_package=lifecycle_pb2.ChaincodeSource.Local(package_id=package.package_id)
         ),
         **definition.fields(),
+    ).SerializeToString()
+    deadline = time.monotonic() + timeout_s
+    while not has_approved(gateway, definition, package):
+        try:
+            gateway.contract(LIFECYCLE).submit(
+                "ApproveChaincodeDefinitionForMyOrg", request, organisations=[msp_id]
+            )
+        except (CommitError, GatewayCallError) as error:
+            passing = error.code in PASSING or error.code == "MVCC_READ_CONFLICT"
+            if not passing or (isinstance(error, GatewayCallError) and error.refusal):
+                raise
+            if time.monotonic() > deadline:
+                raise LifecycleError(
+                    f"{msp_id} cannot approve {definition.topology.chaincode.label}: {error}"
+                ) from error
+            time.sleep(0.1)
+
+
+def has_approved(gateway: Gateway, definition: Definition, package: Package) -> bool:
+    """Tell whether the gateway's own member has approved exactly this, with this package."""
+    args = lifecycle_pb2.QueryApprovedChaincodeDefinitionArgs(
+        name=definition.topology.chaincode.name, sequence=definition.sequence
     )
-    gateway.contract(LIFECYCLE).submit(
-        "ApproveChaincodeDefinitionForMyOrg", request.SerializeToString(), organisations=[msp_id]
+    answer = _ask(gateway, "QueryApprovedChaincodeDefinition", args)
+    if answer is None:
+        return False
+    found = lifecycle_pb2.QueryApprovedChaincodeDefinitionResult.FromString(answer)
+    wanted = definition.fields()
+    return bool(
+        found.source.local_package.package_id == package.package_id
+        and found.version == wanted["version"]
+        and found.collections == wanted["collections"]
+        and found.validation_parameter == wanted["validation_parameter"]
     )
 
 
