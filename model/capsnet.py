@@ -18,7 +18,7 @@ import keras
 
 from model import losses
 from model.blocks import as_maps, convolve, enlarge
-from model.config import CLASSES, CapsNetConfig
+from model.config import CLASSES, DETAIL_CHANNELS, PICTURE_CHANNELS, CapsNetConfig
 from model.layers import (
     CapsuleLength,
     ClassCapsules,
@@ -140,7 +140,7 @@ def build_decoder(config: CapsNetConfig, features: list[Tensor]) -> Tensor:
     """Build the decoder: features of the encoder -> tissue probabilities of every pixel."""
     inputs = [keras.Input(feature.shape[1:]) for feature in features]
     picture, half, quarter, primary, middle, deep = inputs
-    types, stage, stem = config.capsule_types, config.stage_channels, config.stem_channels
+    types, stage = config.capsule_types, config.stage_channels
 
     joined = keras.layers.Concatenate()([enlarge(as_maps(deep)), as_maps(middle)])
     capsules = PrimaryCapsules(
@@ -152,10 +152,11 @@ def build_decoder(config: CapsNetConfig, features: list[Tensor]) -> Tensor:
     maps = convolve(maps, stage, name="merge", window=1)
     maps = convolve(maps, stage, name="quarter")
     maps = keras.layers.Concatenate()([enlarge(maps), half])
-    maps = convolve(maps, stem, name="half")
-    # Full resolution is dear: eight channels of the picture itself are its only skip.
-    detail = convolve(picture, 8, name="picture")
-    maps = convolve(keras.layers.Concatenate()([enlarge(maps), detail]), 16, name="full")
+    maps = convolve(maps, DETAIL_CHANNELS, name="half")
+    # Full resolution is dear: a few channels of the picture itself are its only skip.
+    detail = convolve(picture, PICTURE_CHANNELS, name="picture")
+    maps = keras.layers.Concatenate()([enlarge(maps), detail])
+    maps = convolve(maps, DETAIL_CHANNELS, name="full")
     lesion = PrimaryCapsules(
         1, config.deep_size, kernel_size=1, normalised=False, name="lesion_capsule"
     )(maps)

@@ -20,6 +20,10 @@ ENCODER_STRIDE: Final = 16
 NORMALISATION_GROUPS: Final = 8
 #: Classes of a slice: 0 = not COVID (whatever the hospital's label scheme says), 1 = COVID.
 CLASSES: Final = 2
+#: Feature maps of the decoder at half and full resolution, where each one costs most.
+DETAIL_CHANNELS: Final = 16
+#: Feature maps of the picture itself, the only skip at full resolution.
+PICTURE_CHANNELS: Final = 8
 #: Classes of a pixel: background, ground glass, consolidation.
 TISSUES: Final = 3
 

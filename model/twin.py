@@ -14,7 +14,14 @@ import keras
 
 from model import losses
 from model.blocks import convolve, enlarge
-from model.config import CLASSES, NORMALISATION_GROUPS, TISSUES, CapsNetConfig
+from model.config import (
+    CLASSES,
+    DETAIL_CHANNELS,
+    NORMALISATION_GROUPS,
+    PICTURE_CHANNELS,
+    TISSUES,
+    CapsNetConfig,
+)
 from model.layers.squash import PACKAGE
 from model.network import SliceNetwork
 from model.tensors import Tensor
@@ -115,15 +122,16 @@ def _decoder(config: CapsNetConfig, features: list[Tensor]) -> Tensor:
     """Build the decoder: features of the encoder -> tissue probabilities of every pixel."""
     inputs = [keras.Input(feature.shape[1:]) for feature in features]
     picture, half, quarter, eighth, sixteenth = inputs
-    stem, stage = config.stem_channels, config.stage_channels
+    stage = config.stage_channels
     maps = keras.layers.Concatenate()([enlarge(sixteenth), eighth])
     maps = convolve(maps, deep_channels(config), name="eighth")
     maps = keras.layers.Concatenate()([enlarge(maps), quarter])
     maps = convolve(maps, stage, name="merge", window=1)
     maps = convolve(maps, stage, name="quarter")
     maps = keras.layers.Concatenate()([enlarge(maps), half])
-    maps = convolve(maps, stem, name="half")
-    detail = convolve(picture, 8, name="picture")
-    maps = convolve(keras.layers.Concatenate()([enlarge(maps), detail]), 16, name="full")
+    maps = convolve(maps, DETAIL_CHANNELS, name="half")
+    detail = convolve(picture, PICTURE_CHANNELS, name="picture")
+    maps = keras.layers.Concatenate()([enlarge(maps), detail])
+    maps = convolve(maps, DETAIL_CHANNELS, name="full")
     tissue = keras.layers.Conv2D(TISSUES, 1, activation="softmax", name="tissue")(maps)
     return keras.Model(inputs, tissue, name="decoder")

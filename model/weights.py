@@ -17,7 +17,7 @@ from typing import Final, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from model.config import CLASSES, CapsNetConfig
+from model.config import CLASSES, DETAIL_CHANNELS, PICTURE_CHANNELS, CapsNetConfig
 from model.errors import WeightLayoutError
 from model.tensors import Tensor
 
@@ -79,7 +79,7 @@ def specs(config: CapsNetConfig) -> tuple[WeightSpec, ...]:
 
     >>> listed = specs(CapsNetConfig())
     >>> len(listed), sum(spec.size for spec in listed)
-    (47, 260187)
+    (47, 244027)
     >>> listed[0].name, listed[0].shape, listed[0].group
     ('stem_1/kernel', (5, 5, 1, 32), 'all')
     """
@@ -250,11 +250,11 @@ def _decoder(config: CapsNetConfig) -> list[list[WeightSpec]]:
         _capsules(config, "capsules_up", config.deep_size, config.middle_size),
         _block("merge", 1, middle + primary + stage, stage),
         _block("quarter", 3, stage, stage),
-        _block("half", 3, stage + stem, stem),
-        _block("picture", 3, 1, 8),
-        _block("full", 3, stem + 8, 16),
+        _block("half", 3, stage + stem, DETAIL_CHANNELS),
+        _block("picture", 3, 1, PICTURE_CHANNELS),
+        _block("full", 3, DETAIL_CHANNELS + PICTURE_CHANNELS, DETAIL_CHANNELS),
         [
-            _drawn("lesion_capsule/kernel", (1, 1, 16, lesion), LESION_HALF_WIDTH),
+            _drawn("lesion_capsule/kernel", (1, 1, DETAIL_CHANNELS, lesion), LESION_HALF_WIDTH),
             _constant("lesion_capsule/offset", (lesion,), 0.0),
         ],
         [
