@@ -240,3 +240,23 @@ class Patience:
     def lost(self, act: Act, now_s: float) -> None:
         """Start an act's time anew, after another hospital was first or the ledger refused."""
         self._since[act] = now_s
+
+
+def awaited(view: RoundView, terms: Terms, now_s: float) -> str:
+    """Return whom or what a waiting hospital waits for, as words for people.
+
+    >>> terms = Terms(("AMSP", "BMSP", "CMSP"), 3, 3)
+    >>> awaited(RoundView("OPEN", 60, joined=("AMSP",)), terms, 20.0)
+    'waiting for BMSP, CMSP to join (at most 40 s)'
+    """
+    contributors = set(view.contributors)
+    missing, what = {
+        "OPEN": (set(terms.hospitals) - set(view.joined), "join"),
+        "SUBMITTING": (set(view.joined) - set(view.submitted), "submit"),
+        "SUMMED": (set(view.joined) - {*view.answered, *view.reported}, "answer"),
+        "OPENED": (contributors - {msp for msp, _ in view.confirmed}, "confirm"),
+    }.get(view.state, (set(), ""))
+    if not missing:
+        return "waiting for the ledger"
+    left_s = max(0, round(view.deadline_s - now_s))
+    return f"waiting for {', '.join(sorted(missing))} to {what} (at most {left_s} s)"

@@ -58,14 +58,19 @@ class SumMismatchError(HospitalClientError):
     )
 
 
-class SealingKeyRefusedError(HospitalClientError):
-    """A sealing key in the round was not signed by the hospital it is said to be of."""
+class RoundsAbandonedError(HospitalClientError):
+    """Several rounds in a row ended without a model."""
 
     exit_code: ClassVar[int] = 64
     hint = (
-        "No update was encrypted. Tell the other hospitals: a peer or an ordering node may have "
-        "exchanged keys; `hospital-client audit round` shows the joins."
+        "See who is missing (`hospital-client status`, `consortium status`); start again when they "
+        "are back."
     )
+
+    def __init__(self, round_number: int, reason: str) -> None:
+        super().__init__(f"the last rounds up to {round_number} were abandoned: {reason}")
+        self.round_number = round_number
+        self.reason = reason
 
 
 class ChainBrokenError(HospitalClientError):

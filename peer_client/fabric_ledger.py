@@ -14,8 +14,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 
-from network.consortium.ordering import read_ordering
-
 from chaincode.errors import RuleError, from_message
 from network.consortium.member import MemberDirectory
 from network.errors import NetworkError
@@ -54,7 +52,8 @@ class FabricLedger:
         self._contract: Contract = self._gateway.contract(description["chaincode"])
         self._others: tuple[Gateway, ...] | None = None
         # An authority has no chaincode service: its queries are answered by hospitals' peers.
-        self._asks = (self._msp_id,) if directory.is_hospital else ()
+        is_hospital = directory.topology().member(directory.name).is_hospital
+        self._asks = (self._msp_id,) if is_hospital else ()
         self._newest = ""
         self._changed = threading.Event()
         self._events: ChaincodeEventStream | None = None
@@ -151,6 +150,8 @@ class FabricLedger:
 
     def ordering(self) -> OrderingClaim:
         """Return who orders the channel, from its configuration at the own peer."""
+        from network.consortium.ordering import read_ordering
+
         config = self._gateway.process("cscc", ["GetConfigBlock", self.channel], self.channel)
         found = read_ordering(config)
         return OrderingClaim(found.type, found.consenter_msps)
@@ -200,6 +201,7 @@ def ledger_block(block: Block) -> LedgerBlock:
                 timestamp_s=row.timestamp_s,
                 valid=row.validation_code == "VALID",
                 function=row.function,
+                arguments=tuple(arg.decode("utf-8", "replace") for arg in row.args),
             )
             for row in block.transactions
         ),

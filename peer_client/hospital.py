@@ -121,15 +121,7 @@ class LocalTraining:
         Args:
             shared: float32, shape `(parameters,)`.
         """
-        from model.weights import initial_vector, specs
-
-        content = read_file(self._store.personal_folder / "weights.bin")
-        if content is None:
-            vector = initial_vector(specs(network_of(self._study)), self._study.seed)
-        else:
-            vector = np.frombuffer(content, "<f4").astype(np.float32)
-        vector[self._shared] = shared
-        return vector
+        return whole_vector(self._study, self._store, self._shared, shared)
 
     def _metrics(self, shared: NDArray[np.float32]) -> dict[str, float]:
         digest = hashlib.sha256(np.ascontiguousarray(shared, "<f4").tobytes()).digest()
@@ -163,6 +155,31 @@ class LocalTraining:
             return None
         both = np.frombuffer(content[8:], "<f4").astype(np.float32).reshape(2, -1)
         return OptimiserState(int.from_bytes(content[:8], "little"), both[0], both[1])
+
+
+def whole_vector(
+    study: Study,
+    store: StudyStore,
+    places: NDArray[np.bool_],
+    shared: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Return all weights of a hospital's network.
+
+    Args:
+        study: The study's terms.
+        store: Its files here; personal tensors that were never trained are the initial ones.
+        places: Which values are shared, bool, shape `(values,)`.
+        shared: float32, shape `(parameters,)`.
+    """
+    from model.weights import initial_vector, specs
+
+    content = read_file(store.personal_folder / "weights.bin")
+    if content is None:
+        vector = initial_vector(specs(network_of(study)), study.seed)
+    else:
+        vector = np.frombuffer(content, "<f4").astype(np.float32)
+    vector[places] = shared
+    return vector
 
 
 def training_slices(slices: SliceSet) -> TrainingSlices:

@@ -106,10 +106,10 @@ def write_report(
     """
     pictures = []
     if any(row.metrics for row in rounds):
-        _save(learning_curves(rounds), folder / "learning_curves.png")
+        save_figure(learning_curves(rounds), folder / "learning_curves.png")
         pictures.append("![Learning curves](learning_curves.png)")
     if masks:
-        _save(mask_grid(masks), folder / "masks.png")
+        save_figure(mask_grid(masks), folder / "masks.png")
         pictures.append("![Lesion masks over CT](masks.png)")
     lines = [f"# {title}", "", f"*{RESEARCH_USE}*", "", *markdown_table(rounds), ""]
     lines += [*pictures, "", *closing, ""]
@@ -233,7 +233,7 @@ def _figure(rows: int, columns: int, *, width: float, height: float) -> tuple[Fi
     return figure, list(axes.ravel())
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, whole or not at all."""
     from io import BytesIO
 

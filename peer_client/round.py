@@ -23,7 +23,6 @@ from chaincode.errors import (
     OnceError,
     PublishError,
     RoundStateError,
-    RuleError,
     StudyFinishedError,
     SuspendedError,
     TooFewContributorsError,
@@ -36,6 +35,7 @@ from peer_client.decision import (
     OwnProgress,
     Patience,
     Terms,
+    awaited,
     next_act,
     order_of_round,
 )
@@ -132,7 +132,9 @@ class HospitalRound:
         records = self.records()
         act = self._decide(records)
         if act in CLOSING and not self._patience.is_due(act, self.desk.now_s()):
-            return Act.WAIT
+            act = Act.WAIT
+        if act is Act.WAIT and records is not None:
+            self._say("wait", awaited(records.view(), self._terms, self.desk.now_s()))
         if act in (Act.WAIT, Act.DONE):
             return act
         self._tell(act)
@@ -301,8 +303,3 @@ class HospitalRound:
         if self._memory.told != text:
             self._memory.told = text
             self.desk.watch(Notice(self.number, phase, text))
-
-
-def is_refusal(error: Exception) -> bool:
-    """Return whether an error is the chaincode's own."""
-    return isinstance(error, RuleError)

@@ -231,6 +231,11 @@ def weights_of(listed: Sequence[WeightSpec], local_steps: int) -> tuple[Weight, 
     return tuple(Weight(spec.name, spec.shape, spec.group, clip_nano) for spec in listed)
 
 
+def initial_shared(study: Study) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Return the shared weights that a study of a capsule network starts from, `(parameters,)`."""
+    return shared_part(initial_vector(specs(network_of(study)), study.seed), study.weights)
+
+
 def shared_part(
     vector: np.ndarray[Any, np.dtype[np.float32]], weights: Sequence[Weight]
 ) -> np.ndarray[Any, np.dtype[np.float32]]:

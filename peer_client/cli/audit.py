@@ -1,0 +1,315 @@
+"""`hospital-client audit ...`: ask the ledger, and check what it says."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from peer_client.cli.output import (
+    CommandGroup,
+    json_option,
+    print_fields,
+    print_json,
+    print_table,
+)
+from peer_client.report import short_name
+
+
+@click.group(cls=CommandGroup)
+def audit() -> None:
+    """Ask the ledger: study, round, hospital, model, lineage, history.
+
+    An authority may ask too; it needs no share and no ciphertext. `lineage --recompute` makes every
+    model again from its sums and compares digests; `lineage --blocks` checks the chain of blocks.
+    """
+
+
+def _query(member: Path | None, *question: str) -> Any:
+    from peer_client.client import member_client
+    from peer_client.ledger import query
+
+    with member_client(member) as client:
+        return query(client.ledger, *question)
+
+
+def _time(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _names(msps: list[str]) -> list[str]:
+    return [short_name(msp) for msp in msps]
+
+
+@audit.command()
+@click.argument("name", metavar="STUDY")
+@json_option
+@click.pass_obj
+def study(member: Path | None, name: str, as_json: bool) -> None:
+    """Show a study: its terms, who approved them, who is suspended, where it stands."""
+    found = _query(member, "study", name)
+    if as_json:
+        print_json(found)
+        return
+    from chaincode.canonical import encode
+    from chaincode.study import Study
+    from peer_client.study import agreement_lines
+
+    print_fields("terms:", agreement_lines(Study.from_text(encode(found["record"]))))
+    print_fields(
+        "agreement:",
+        [
+            ("state", found["state"].lower().replace("_", " ")),
+            ("approved by", _names(found["approved_by"])),
+            ("needed", found["approvals_needed"]),
+            ("suspended", _names(found["suspended"]) or "-"),
+            ("last round", f"{found['last_round']} {found['last_round_state']}"),
+            ("models published", found["published_rounds"]),
+            ("model in force", found["model_sha256"]),
+        ],
+    )
+
+
+@audit.command(name="round")
+@click.argument("name", metavar="STUDY")
+@click.argument("number", metavar="ROUND", type=click.IntRange(1))
+@json_option
+@click.pass_obj
+def round_(member: Path | None, name: str, number: int, as_json: bool) -> None:
+    """Show a round: who joined, submitted, answered and confirmed, and what came out."""
+    found = _query(member, "round", name, str(number))
+    if as_json:
+        print_json(found)
+        return
+    aggregate, key = found["aggregate"], found["round_key"]
+    print_fields(
+        f"round {number} of {name}:",
+        [
+            ("state", found["state"] + (f": {found['reason']}" if found["reason"] else "")),
+            ("opened", _time(found["opened_at_s"])),
+            ("last change", _time(found["changed_at_s"])),
+            ("parent model", found["parent_sha256"]),
+            ("model", found["model_sha256"] or "-"),
+            ("sum (D)", aggregate["digest"] if aggregate else "-"),
+            ("may collude", aggregate["coalition_max"] if aggregate else "-"),
+            ("key from", _names(key["senders"]) if key else "-"),
+            ("false share sums", _names(key["false_senders"]) or "none" if key else "-"),
+        ],
+    )
+    contributors = {each["msp"] for each in aggregate["contributors"]} if aggregate else set()
+    refused = aggregate["refused"] if aggregate else {}
+    print_table(
+        "hospitals",
+        ["hospital", "joined", "upload bytes", "in the sum", "answered", "vote", "AUC", "Dice"],
+        [
+            _hospital_row(found, msp, contributors, refused)
+            for msp in sorted({*found["joins"], *found["updates"], *found["confirmations"]})
+        ],
+    )
+
+
+def _hospital_row(
+    found: dict[str, Any], msp: str, contributors: set[str], refused: dict[str, str]
+) -> tuple[Any, ...]:
+    answer = found["share_sums"].get(msp)
+    confirmation = found["confirmations"].get(msp, {})
+    metrics = confirmation.get("metrics_ppm", {})
+    said = "-"
+    if answer is not None:
+        unopened = _names(answer["unopened"])
+        said = f"boxes of {', '.join(unopened)} do not open" if unopened else "yes"
+    return (
+        short_name(msp),
+        "yes" if msp in found["joins"] else "no",
+        found["updates"].get(msp, {}).get("upload_bytes"),
+        refused.get(msp) or ("yes" if msp in contributors else "-"),
+        said,
+        {0: "against", 1: "for"}.get(confirmation.get("vote", -1), "-"),
+        _change(metrics, "auc"),
+        _change(metrics, "dice"),
+    )
+
+
+def _change(metrics: dict[str, int], name: str) -> str:
+    if f"{name}_after" not in metrics:
+        return "-"
+    before = f"{metrics[f'{name}_before'] / 1e6:.3f} -> " if f"{name}_before" in metrics else ""
+    return f"{before}{metrics[f'{name}_after'] / 1e6:.3f}"
+
+
+@audit.command()
+@click.argument("name", metavar="HOSPITAL", required=False)
+@json_option
+@click.pass_obj
+def hospital(member: Path | None, name: str | None, as_json: bool) -> None:
+    """Show what a hospital (member name or MSP; by default this one) did, round by round."""
+    from peer_client.client import member_client
+    from peer_client.ledger import query
+
+    with member_client(member) as client:
+        msp_id = client.ledger.msp_id if name is None else name
+        if name is not None and not name.endswith("MSP"):
+            msp_id = f"{name}MSP"
+        found = query(client.ledger, "hospital", msp_id)
+    if as_json:
+        print_json(found)
+        return
+    if not found["studies"]:
+        click.echo(f"{msp_id} is in no study of this channel")
+    for each in found["studies"]:
+        print_table(
+            f"{msp_id} in {each['study']} (negative label: {each['label_negative']})"
+            + (", suspended" if each["suspended"] else ""),
+            ["round", "state", "joined", "upload bytes", "in the sum", "answered", "false", "AUC"],
+            [
+                (
+                    row["round"],
+                    row["state"],
+                    "yes" if row["joined"] else "no",
+                    row["upload_bytes"] or "-",
+                    row["refused"] or ("yes" if row["contributed"] else "no"),
+                    "yes" if row["answered"] else _names(row["unopened"]) or "no",
+                    "yes" if row["false_share_sum"] else "no",
+                    _change(row["metrics_ppm"], "auc"),
+                )
+                for row in each["rounds"]
+            ],
+        )
+
+
+@audit.command()
+@click.argument("name", metavar="STUDY")
+@click.argument("number", metavar="[ROUND]", type=click.IntRange(1), required=False)
+@json_option
+@click.pass_obj
+def model(member: Path | None, name: str, number: int | None, as_json: bool) -> None:
+    """Show the model in force, or after ROUND: its digest, parent and contributors."""
+    found = _query(member, "model", name, *([str(number)] if number is not None else []))
+    if as_json:
+        print_json(found)
+        return
+    print_fields(
+        f"model of {name}:",
+        [
+            ("published in round", found["round"] or "none: the initial model"),
+            ("model", found["model_sha256"]),
+            ("parent", found["parent_sha256"] or "-"),
+            ("contributors", _names(found["contributors"]) or "-"),
+            ("sum (D)", found["digest"] or "-"),
+        ],
+    )
+
+
+@audit.command()
+@click.argument("name", metavar="STUDY")
+@click.option("--recompute", is_flag=True, help="Make every model again and compare digests.")
+@click.option(
+    "--bundles", multiple=True, metavar="FOLDER",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of rounds (000001/sum.bin) for sums that this peer no longer has.",
+)  # fmt: skip
+@click.option("--blocks", is_flag=True, help="Check the hash chain of all blocks.")
+@json_option
+@click.pass_obj
+def lineage(
+    member: Path | None,
+    name: str,
+    recompute: bool,
+    bundles: tuple[Path, ...],
+    blocks: bool,
+    as_json: bool,
+) -> None:
+    """Show the chain of models from the initial one; prove it with --recompute and --blocks."""
+    from dataclasses import asdict
+
+    from peer_client import audit as audits
+    from peer_client.cli.live import Counter
+    from peer_client.client import member_client
+    from peer_client.ledger import query
+    from peer_client.lineage import initial_model
+    from peer_client.study import read_study
+    from peer_client.study_file import initial_shared
+
+    with member_client(member) as client:
+        found = query(client.ledger, "lineage", name)
+        if blocks:
+            chain = audits.check_chain(
+                client.ledger, study=name, progress=Counter("blocks checked")
+            )
+            found["chain"] = asdict(chain)
+        if recompute:
+            terms = read_study(client.ledger, name).terms
+            own = client.store(name).folder / "rounds"
+            checks, _last = audits.recompute(
+                client.ledger,
+                terms,
+                initial_model(terms, initial_shared(terms)),
+                bundles=(own, *bundles),
+                progress=Counter("rounds recomputed"),
+            )
+            found["recomputed"] = [asdict(each) for each in checks]
+    if as_json:
+        print_json(found)
+        return
+    _print_lineage(found)
+
+
+def _print_lineage(found: dict[str, Any]) -> None:
+    sources = {each["round_number"]: each["source"] for each in found.get("recomputed", [])}
+    rows = [(0, "initial", "-", found["initial_model_sha256"][:16], "-", "-", "-")]
+    for each in found["rounds"]:
+        rows.append(
+            (
+                each["round"],
+                each["state"] + (f": {each['reason']}" if each["reason"] else ""),
+                each["parent_sha256"][:16],
+                each["model_sha256"][:16] or "-",
+                ", ".join(_names(each["contributors"])) or "-",
+                each["coalition_max"],
+                {"chunks": "yes, from chunks", "bundle": "yes, from a bundle"}.get(
+                    sources.get(each["round"], ""), "-"
+                ),
+            )
+        )
+    print_table(
+        f"models of {found['study']}",
+        ["round", "state", "parent", "model", "contributors", "may collude", "recomputed"],
+        rows,
+    )
+    if "recomputed" in found:
+        click.echo("every published model follows from its parent and its sum, bit for bit")
+    if "chain" in found:
+        chain = found["chain"]
+        click.echo(
+            f"{chain['blocks']} blocks, {chain['transactions']} transactions "
+            f"({chain['invalid']} invalid), {chain['bytes']:,} bytes: every block continues the "
+            f"one before; head {chain['head'][:16]}"
+        )
+
+
+@audit.command()
+@click.argument("name", metavar="STUDY")
+@click.argument("number", metavar="[ROUND]", type=click.IntRange(1), required=False)
+@json_option
+@click.pass_obj
+def history(member: Path | None, name: str, number: int | None, as_json: bool) -> None:
+    """Show every change of a study's record, or of a round's, with its transaction."""
+    found = _query(member, "history", name, *([str(number)] if number is not None else []))
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        f"history of {name}" + (f", round {number}" if number is not None else ""),
+        ["time", "transaction", "state", "model"],
+        [
+            (
+                _time(each["timestamp_s"]),
+                each["transaction_id"],
+                each["record"].get("state", "proposed") if not each["deleted"] else "deleted",
+                each["record"].get("model_sha256", "")[:16] or "-",
+            )
+            for each in found
+        ],
+    )

@@ -1,0 +1,124 @@
+"""A round as it happens, on stderr: the phase, how far it is, and about how long it still takes.
+
+On a terminal a line that renews itself; in a pipe or a log one line for each new phase. Estimates
+come from the round before, as the study's store remembers it.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+import click
+
+from peer_client.desk import Notice
+from peer_client.report import PHASES
+
+#: Seconds between two lines about the same phase where lines cannot be renewed.
+LINE_EVERY_S = 10.0
+
+
+class LiveRound:
+    """Shows notices of rounds; a context manager.
+
+    Args:
+        estimate_s: Gives the seconds each phase took in the round before, by phase.
+        now_s: Monotonic clock, seconds.
+    """
+
+    def __init__(
+        self,
+        estimate_s: Callable[[int], Mapping[str, float]],
+        *,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._estimate_s = estimate_s
+        self._now_s = now_s
+        self._phase = ("", 0)
+        self._begin_s = 0.0
+        self._line_s = 0.0
+        self._status: Any = None
+
+    def __call__(self, notice: Notice) -> None:
+        """Show a notice."""
+        now = self._now_s()
+        changed = (notice.phase, notice.round_number) != self._phase
+        if changed:
+            self._phase = (notice.phase, notice.round_number)
+            self._begin_s = now
+        text = self.text(notice, now - self._begin_s)
+        if self._status is not None:
+            self._status.update(text)
+        elif changed or now - self._line_s > LINE_EVERY_S:
+            self._line_s = now
+            click.echo(text, err=True)
+
+    def text(self, notice: Notice, elapsed_s: float) -> str:
+        """Return the line that is shown for a notice.
+
+        >>> live = LiveRound(lambda number: {"seal": 3.0})
+        >>> live.text(Notice(2, "train", "train", 6, 24), 3.0)
+        'round 2  [2/10] train 6 of 24 steps, about 9 s left'
+        >>> live.text(Notice(2, "seal", "seal the update"), 1.0)
+        'round 2  [3/10] seal the update, about 2 s left'
+        """
+        names = [key for key, _ in PHASES]
+        place = f"[{names.index(notice.phase) + 1}/{len(names)}] " if notice.phase in names else ""
+        words = notice.text
+        left_s: float | None = None
+        if notice.total:
+            words += f" {notice.done} of {notice.total} steps"
+            if notice.done:
+                left_s = elapsed_s / notice.done * (notice.total - notice.done)
+        elif notice.phase in (before := self._estimate_s(notice.round_number)):
+            left_s = before[notice.phase] - elapsed_s
+        left = f", about {left_s:.0f} s left" if left_s is not None and left_s >= 1 else ""
+        return f"round {notice.round_number}  {place}{words}{left}"
+
+    def __enter__(self) -> LiveRound:
+        if sys.stderr.isatty():
+            from rich.console import Console
+
+            self._status = Console(stderr=True).status("starting")
+            self._status.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+
+class Counter:
+    """Shows a count that takes more than two seconds, with an estimate, on stderr.
+
+    Args:
+        what: What is counted, for people.
+        now_s: Monotonic clock, seconds.
+    """
+
+    def __init__(self, what: str, *, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._what = what
+        self._now_s = now_s
+        self._begin_s = now_s()
+        self._shown_s = self._begin_s
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show how far it is, at most every two seconds."""
+        now = self._now_s()
+        if now - self._shown_s < 2.0:
+            return
+        self._shown_s = now
+        left = ""
+        if done and total:
+            seconds = (now - self._begin_s) / done * (total - done)
+            left = f" of {total}, about {seconds:.0f} s left"
+        click.echo(f"{self._what}: {done}{left}", err=True)

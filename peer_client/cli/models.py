@@ -1,0 +1,143 @@
+"""`hospital-client predict` and `model ...`: use a trained model."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from peer_client.cli.output import (
+    CommandGroup,
+    json_option,
+    print_fields,
+    print_json,
+    print_table,
+)
+
+#: Slices listed for people; `--json` has all of them.
+SHOWN_SLICES = 12
+
+
+@click.command()
+@click.argument("path", metavar="INPUT", type=click.Path(exists=True, path_type=Path))
+@click.option("--study", "name", metavar="STUDY", help="The study; may be left out if only one.")
+@click.option(
+    "--model", "model_file", type=click.Path(dir_okay=False, path_type=Path),
+    help="An exported model (.keras); then no ledger is asked.",
+)  # fmt: skip
+@click.option(
+    "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("prediction"),
+    show_default=True, help="Folder for masks and the overview.",
+)  # fmt: skip
+@click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
+@json_option
+@click.pass_obj
+def predict(
+    member: Path | None,
+    path: Path,
+    name: str | None,
+    model_file: Path | None,
+    output: Path,
+    threads: int,
+    as_json: bool,
+) -> None:
+    """Predict for INPUT: a slice (PNG, JPEG), a folder of slices, or a volume.
+
+    A volume is a folder of DICOM files, a NIfTI file or an npz file. Gives the probability of
+    COVID-19 and the lesion mask (PNG for slices, NIfTI on the volume's own grid for volumes).
+    Research use, not a diagnosis.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from model.threads import set_threads
+    from peer_client.cli.live import Counter
+    from peer_client.predict import predict_input
+
+    set_threads(threads)
+    net = _network(member, name, model_file)
+    found = predict_input(net, path, output, progress=Counter("slices read"))
+    if as_json:
+        print_json({**found.to_json(), "output": str(output)})
+        return
+    shown = sorted(found.slices, key=lambda each: -each.lesion_share)[:SHOWN_SLICES]
+    print_table(
+        f"{found.input}: {len(found.slices)} slices"
+        + (
+            f", the {SHOWN_SLICES} with the largest lesions"
+            if len(shown) < len(found.slices)
+            else ""
+        ),
+        ["slice", "probability of COVID-19", "lesion in lung %", "lungs found", "mask"],
+        [
+            (
+                each.name,
+                each.probability,
+                f"{100 * each.lesion_share:.1f}",
+                "yes" if each.lung_found else "no: do not use",
+                each.mask or "-",
+            )
+            for each in shown
+        ],
+    )
+    fields: list[tuple[str, Any]] = [("probability of COVID-19", f"{found.probability:.3f}")]
+    fields.append(("lesion in lung", f"{100 * found.lesion_share:.1f} %"))
+    if found.lesion_ml:
+        fields.append(("lesion volume", f"{found.lesion_ml:.0f} ml"))
+    fields.append(("written to", f"{output}: {', '.join(found.files[-2:])}"))
+    print_fields("in all:", fields)
+    click.echo(found.use)
+
+
+def _network(member: Path | None, name: str | None, model_file: Path | None) -> Any:
+    """Return the network to predict with: the file's, else the model in force of a study."""
+    from peer_client.client import chosen_study, member_client
+    from peer_client.models import current_model, network_with, read_exported
+
+    if model_file is not None:
+        return read_exported(model_file)
+    with member_client(member) as client:
+        state = chosen_study(client.ledger, name)
+    store = client.store(state.terms.study)
+    return network_with(state.terms, current_model(store, state.model_sha256), store)
+
+
+@click.group(cls=CommandGroup)
+def model() -> None:
+    """A hospital's model as a file."""
+
+
+@model.command()
+@click.option(
+    "--output", required=True, type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write, ending in .keras; its facts go beside it as .json.",
+)  # fmt: skip
+@click.option("--study", "name", metavar="STUDY", help="The study; may be left out if only one.")
+@json_option
+@click.pass_obj
+def export(member: Path | None, output: Path, name: str | None, as_json: bool) -> None:
+    """Write this hospital's current model of a study to a file.
+
+    The shared weights are those of the model in force on the ledger; tensors that the study calls
+    personal are this hospital's own.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from peer_client.client import chosen_study, member_client
+    from peer_client.errors import SettingsError
+    from peer_client.models import current_model, export_model, facts_of, network_with
+
+    if output.suffix != ".keras":
+        raise SettingsError(f"--output must end in .keras, not {output.name!r}")
+    with member_client(member) as client:
+        state = chosen_study(client.ledger, name)
+        store = client.store(state.terms.study)
+        found = current_model(store, state.model_sha256)
+    facts = facts_of(state.terms, found, client.ledger.msp_id)
+    files = export_model(network_with(state.terms, found, store), facts, output)
+    if as_json:
+        print_json({**facts.to_json(), "files": [str(each) for each in files]})
+        return
+    click.echo(
+        f"round {facts.round_number} of {facts.study} ({facts.model_sha256[:16]}): "
+        f"{files[0]}, {files[1]}"
+    )

@@ -1,0 +1,144 @@
+"""A hospital's current model as a file that needs nothing else: export, and read again.
+
+The file is Keras' own; beside it lies a JSON with study, round, digest and what the labels mean.
+Exporting changes nothing; reading refuses weights whose digest is not the one written beside them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chaincode.study import Study
+from peer_client.errors import NoModelError
+from peer_client.report import RESEARCH_USE
+from peer_client.store import ModelState, StudyStore, write_file
+from peer_client.study_file import network_of, shared_places
+from peer_client.update import model_digest
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from model.network import SliceNetwork
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What is written beside an exported model.
+
+    Attributes:
+        study: The study.
+        round_number: The round that published the shared weights, 0 for the initial ones.
+        model_sha256: Digest of the shared weights, as on the ledger.
+        msp_id: The hospital whose personal tensors are in it.
+        label_positive: What label 1 means.
+        label_negative: What label 0 means at this hospital.
+    """
+
+    study: str
+    round_number: int
+    model_sha256: str
+    msp_id: str
+    label_positive: str
+    label_negative: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "format": 1,
+            "study": self.study,
+            "round": self.round_number,
+            "model_sha256": self.model_sha256,
+            "hospital": self.msp_id,
+            "label_positive": self.label_positive,
+            "label_negative": self.label_negative,
+            "use": RESEARCH_USE,
+        }
+
+
+def current_model(store: StudyStore, model_sha256: str) -> ModelState:
+    """Return the model of that digest from the store.
+
+    Args:
+        store: The study's files.
+        model_sha256: Digest of the model in force, from the ledger.
+
+    Raises:
+        NoModelError: It is not here; this hospital has not followed the study that far.
+    """
+    for number in reversed(store.model_rounds()):
+        model = store.read_model(number)
+        if model is not None and model_digest(model.weights) == model_sha256:
+            return model
+    raise NoModelError(
+        f"the study's model in force ({model_sha256[:16]}) is not in this hospital's store"
+    )
+
+
+def network_with(study: Study, model: ModelState, store: StudyStore) -> SliceNetwork:
+    """Return the study's network with a model's weights and this hospital's personal ones."""
+    from model.capsnet import build
+    from model.weights import set_vector
+    from peer_client.hospital import whole_vector
+
+    net = build(network_of(study), seed=study.seed)
+    whole = whole_vector(study, store, shared_places(study.weights), model.weights)
+    set_vector(net, whole)
+    return net
+
+
+def facts_of(study: Study, model: ModelState, msp_id: str) -> ModelFacts:
+    """Return what is written beside a model."""
+    hospital = study.hospital(msp_id)
+    return ModelFacts(
+        study=study.study,
+        round_number=model.round_number,
+        model_sha256=model_digest(model.weights),
+        msp_id=msp_id,
+        label_positive=str(study.label_scheme.get("positive", "")),
+        label_negative=hospital.label_negative if hospital else "",
+    )
+
+
+def export_model(net: SliceNetwork, facts: ModelFacts, path: Path) -> tuple[Path, Path]:
+    """Write a model and its facts; return the two files.
+
+    Args:
+        net: The network with its weights.
+        facts: What it is.
+        path: Ends in `.keras`.
+    """
+    from model.network import save
+
+    beside = path.with_suffix(".json")
+    temporary = path.with_name(f".{path.stem}.new.keras")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save(net, temporary)
+    temporary.replace(path)
+    write_file(beside, json.dumps(facts.to_json(), indent=1, sort_keys=True).encode())
+    return path, beside
+
+
+def read_exported(path: Path) -> SliceNetwork:
+    """Return an exported network.
+
+    Raises:
+        NoModelError: There is no such file.
+        ModelFileError: It cannot be read.
+    """
+    from model.network import load
+
+    if not path.exists():
+        raise NoModelError(f"there is no model file {path}")
+    return load(path)
+
+
+def shared_weights(net: SliceNetwork, study: Study) -> NDArray[np.float32]:
+    """Return a network's shared weights, `(parameters,)`."""
+    from model.weights import get_vector
+
+    shared: NDArray[np.float32] = get_vector(net)[shared_places(study.weights)]
+    return shared

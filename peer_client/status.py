@@ -1,0 +1,120 @@
+"""Where a hospital's studies stand: the ledger's word, its own files, and what it would do next.
+
+Only looks: opens no journal, starts no training, writes nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from network.errors import NetworkError
+from peer_client.decision import (
+    ENDED,
+    Act,
+    OwnProgress,
+    RoundView,
+    Terms,
+    awaited,
+    next_act,
+)
+from peer_client.ledger import HospitalLedger
+from peer_client.round_records import read_round
+from peer_client.store import StudyStore
+from peer_client.study import StudyState, list_studies, read_study
+from peer_client.update import model_digest
+
+if TYPE_CHECKING:
+    from peer_client.client import MemberClient
+
+#: Metrics shown of the last round, in millionths.
+SHOWN = ("auc_before", "auc_after", "dice_after")
+
+
+def hospital_status(client: MemberClient, only: str | None) -> dict[str, Any]:
+    """Return a hospital's status as plain values.
+
+    Args:
+        client: The member.
+        only: One study; None for all of this hospital.
+    """
+    ledger = client.ledger
+    try:
+        claim = ledger.ordering()
+        ordering = f"{len(claim.consenter_msps)} nodes, {claim.type}"
+    except NetworkError as error:
+        ordering = f"unknown: {error}"
+    names = [
+        each["study"]
+        for each in list_studies(ledger)
+        if ledger.msp_id in each["hospitals"] and only in (None, each["study"])
+    ]
+    if only is not None and only not in names:
+        read_study(ledger, only)  # raises where it does not exist
+    return {
+        "member": client.directory.name,
+        "msp_id": ledger.msp_id,
+        "channel": ledger.channel,
+        "directory": str(client.directory.path),
+        "ordering": ordering,
+        "studies": [
+            study_status(ledger, client.store(name), read_study(ledger, name)) for name in names
+        ],
+    }
+
+
+def study_status(ledger: HospitalLedger, store: StudyStore, state: StudyState) -> dict[str, Any]:
+    """Return where one study stands."""
+    terms = state.terms
+    models = store.model_rounds()
+    in_force = any(
+        (model := store.read_model(number)) is not None
+        and model_digest(model.weights) == state.model_sha256
+        for number in models[-2:]
+    )
+    metrics = _last_metrics(store)
+    return {
+        "study": terms.study,
+        "in_force": state.in_force,
+        "approved_by": list(state.approved_by),
+        "suspended": list(state.suspended),
+        "round": state.last_round,
+        "round_state": state.last_round_state,
+        "next": next_here(ledger, store, state),
+        "published_rounds": state.published_rounds,
+        "rounds": terms.rounds,
+        "model_sha256": state.model_sha256,
+        "has_model_in_force": in_force or state.published_rounds == 0,
+        "newest_model": models[-1] if models else 0,
+        "metrics_ppm": {name: metrics[name] for name in SHOWN if name in metrics},
+    }
+
+
+def _last_metrics(store: StudyStore) -> dict[str, int]:
+    for number in reversed(store.round_numbers()):
+        metrics: dict[str, int] = store.read_facts(number).get("metrics_ppm", {})
+        if metrics:
+            return metrics
+    return {}
+
+
+def next_here(ledger: HospitalLedger, store: StudyStore, state: StudyState) -> str:
+    """Return what a client started now would do first, as words."""
+    if not state.in_force:
+        return "approve" if ledger.msp_id not in state.approved_by else "wait for approvals"
+    ended = state.last_round == 0 or state.last_round_state in ENDED
+    if ended and state.published_rounds >= state.terms.rounds:
+        return "nothing: all rounds are published"
+    if ended:
+        return "open the next round"
+    records = read_round(ledger, state.terms.study, state.last_round)
+    view = records.view() if records is not None else RoundView()
+    terms = Terms(state.active, state.terms.threshold, state.terms.contributors_min)
+    folder = store.round_folder(state.last_round)
+    own = OwnProgress(
+        trained=(folder / "trained.npz").exists() or (folder / "upload.bin").exists(),
+        has_keys=True,
+        applied=store.read_model(state.last_round) is not None,
+    )
+    act = next_act(view, own, terms, ledger.msp_id, time.time())
+    return awaited(view, terms, time.time()) if act is Act.WAIT else act.value
