@@ -52,7 +52,8 @@ def read_cached(folder: Path, key: str) -> dict[str, NDArray[Any]] | None:
     """Return the arrays stored under a key, or None where there are none that can be read."""
     path = folder / f"{key}.npz"
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # Opened here: numpy leaves the file open where it is damaged.
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
             # Reading every member checks its CRC.
             return {name: stored[name] for name in stored.files}
     except FileNotFoundError:

@@ -10,6 +10,7 @@ compressed pixels that cannot be opened.
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -227,10 +228,15 @@ def _step(slices: list[_Slice], normal: NDArray[np.float64], path: Path) -> NDAr
     positions = np.stack([one.position for one in slices])
     gaps = np.diff(positions @ normal)
     usual = float(np.median(gaps))
-    for place, gap in enumerate(gaps.tolist()):
-        pair = f"{slices[place].path.name} and {slices[place + 1].path.name} in {path}"
+    pairs = [
+        f"{below.path.name} and {above.path.name} in {path}"
+        for below, above in itertools.pairwise(slices)
+    ]
+    # First, because a slice that is there twice may leave a gap where it belongs.
+    for pair, gap in zip(pairs, gaps.tolist(), strict=True):
         if gap < 0.01:
             raise VolumeError(f"{pair} lie at the same place", "Keep one of the two slices.")
+    for pair, gap in zip(pairs, gaps.tolist(), strict=True):
         if gap > 1.5 * usual:
             raise VolumeError(
                 f"a slice is missing between {pair}: they are {gap:.2f} mm apart, the others "

@@ -33,7 +33,8 @@ def read_npz(path: Path) -> CtVolume:
             unpacked = sum(member.file_size for member in archive.infolist())
         if unpacked > 4 * VOXELS_MAX:
             raise VolumeError(f"{path} unpacks to {unpacked} bytes")
-        with np.load(path, allow_pickle=False) as stored:
+        # Opened here: numpy leaves the file open where it is damaged.
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
             missing = [key for key in ("hu", "spacing_mm") if key not in stored.files]
             if missing:
                 raise VolumeError(f"{path} has no array {missing[0]!r}; it needs hu and spacing_mm")

@@ -369,17 +369,17 @@ def _draw_vessels(rng: np.random.Generator, body: Anatomy) -> tuple[Vessel, ...]
 
 def _draw_pneumonia(rng: np.random.Generator, body: Anatomy) -> list[Blob]:
     blobs: list[Blob] = []
-    count = int(rng.integers(2, 8))
+    count = int(rng.integers(3, 9))
     for _ in range(count):
         side = -1 if rng.random() < 0.5 else 1
         centre = _place(rng, body, side, back=0.75)
-        radius = float(rng.uniform(10, 32))
+        radius = float(rng.uniform(12, 36))
         radii = (radius * float(rng.uniform(0.7, 1.3)), radius, radius * float(rng.uniform(1, 2)))
         level = float(rng.uniform(-640, -400))
         seed = int(rng.integers(2**31))
         blobs.append(Blob(centre, radii, level, "ground_glass", 0.28, seed))
-        if rng.random() < 0.4:
-            core = tuple(part * float(rng.uniform(0.3, 0.65)) for part in radii)
+        if rng.random() < 0.5:
+            core = tuple(part * float(rng.uniform(0.4, 0.75)) for part in radii)
             shifted = (centre[0] + float(rng.normal(0, 5)), centre[1] + 4.0, centre[2])
             blobs.append(
                 Blob(

@@ -35,7 +35,7 @@ PICTURE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg"})
 #: Slices taken from each volume.
 VOLUME_SLICES: Final = 16
 #: Changes with the layout of a shard.
-_SHARD_FORMAT: Final = 1
+_SHARD_FORMAT: Final = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pydicom
 import pytest
 from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
@@ -44,7 +43,13 @@ hospitals:
       seed: 4
       negatives: [sound]
       scanner:
-        {kernel_mm: 1, noise_hu: 30, grain_mm: 2, window: slice, gamma: 1, jpeg_quality: 90, size_px: 96}
+        kernel_mm: 1
+        noise_hu: 30
+        grain_mm: 2
+        window: slice
+        gamma: 1
+        jpeg_quality: 90
+        size_px: 96
 """
 
 
@@ -138,10 +143,3 @@ def dicom_folder(tmp_path: Path, scan: tuple[CtVolume, np.ndarray]):
         return write_dicom(tmp_path / "series", scan[0], **how)
 
     return write
-
-
-def edit_dicom(path: Path, change) -> None:
-    """Change one written file."""
-    dataset = pydicom.dcmread(path)
-    change(dataset)
-    dataset.save_as(path, enforce_file_format=True)

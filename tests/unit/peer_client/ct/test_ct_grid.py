@@ -56,9 +56,7 @@ def test_pasting_back_undoes_a_crop_away_from_its_rim() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    left=st.floats(0, 30), top=st.floats(0, 30), width=st.floats(8, 30), height=st.floats(8, 30)
-)
+@given(left=st.floats(0, 30), top=st.floats(0, 30), width=st.floats(8, 30), height=st.floats(8, 30))
 def test_pasting_back_ones_covers_the_box_and_nothing_else(
     left: float, top: float, width: float, height: float
 ) -> None:

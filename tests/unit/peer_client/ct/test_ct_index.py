@@ -100,7 +100,9 @@ def test_text_that_is_not_utf8_is_refused(data_folder) -> None:
         read_index(folder)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
 @given(raw=st.binary(max_size=300))
 def test_any_bytes_give_items_or_an_intake_error(tmp_path: Path, raw: bytes) -> None:
     header = b"part,file,mask,label,patient,site\n"
