@@ -1,0 +1,1 @@
+"""How good a model is, by patient: readings of slices, and one function for any data folder."""

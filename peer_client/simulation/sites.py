@@ -1,0 +1,57 @@
+"""Networks and training slices of simulated hospitals: the bridge between cohorts and the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.config import CapsNetConfig
+from model.sampling import GROUND_GLASS, LESION, TrainingSlices
+from peer_client.ct.cohort import SliceSet
+from peer_client.evaluation.readings import Reader
+from peer_client.simulation.recipe import Recipe
+
+
+def network_config(recipe: Recipe) -> CapsNetConfig:
+    """Return the architecture that a recipe names."""
+    return CapsNetConfig(
+        size_px=recipe.size_px,
+        votes="textbook" if recipe.network == "textbook" else "shared",
+        personal=recipe.personal,
+    )
+
+
+def build_network(recipe: Recipe) -> Any:
+    """Build the recipe's network with its initial weights (imports TensorFlow)."""
+    config = network_config(recipe)
+    if recipe.network == "unet":
+        from model.twin import build_twin
+
+        return build_twin(config, seed=recipe.seed)
+    from model.capsnet import build
+
+    return build(config, seed=recipe.seed)
+
+
+def reader_of(net: Any) -> Reader:
+    """Return how a network reads slices (each also mirrored)."""
+    from model.prediction import predict
+
+    def read(images: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        return predict(net, images)
+
+    return read
+
+
+def training_slices(slices: SliceSet) -> TrainingSlices:
+    """Turn a hospital's training patients into what the model trains on.
+
+    Masks that show one tissue only do not tell its kind (they were drawn, or made by a program, as
+    "lesion"): their pixels teach where the lesion is and not what it is.
+    """
+    masks = slices.masks
+    if masks.size and masks.max() == GROUND_GLASS:
+        masks = np.where(masks > 0, np.uint8(LESION), np.uint8(0))
+    return TrainingSlices(slices.images, slices.labels, slices.patients, masks, slices.mask_index)
