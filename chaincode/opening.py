@@ -2,8 +2,9 @@
 
 The contract only verifies: it interpolates the share sums it is told to use, checks that the key
 is short and opens the summed key check to zero (`chaincode.shares` has the proof), and names the
-share sums that lie off the polynomial. It searches nothing and decrypts no update; a wrong key
-never passes, whoever names it.
+share sums that lie off the polynomial, with the number of liars in agreement against whom that
+says nothing. It searches nothing and decrypts no update; a wrong key never passes, whoever names
+it, and nothing acts on a name by itself.
 """
 
 from __future__ import annotations
@@ -86,6 +87,7 @@ def open_round(
             f"the key from {', '.join(senders)} does not open the sum of the key checks to zero"
         ) from None
     liars = set(shares.false_senders(values, [answers[msp].point for msp in senders]))
+    framing = shares.colluders_to_frame(len(values) - len(liars), terms.threshold)
     return RoundKey(
         study=terms.study,
         round=aggregate.round,
@@ -93,6 +95,7 @@ def open_round(
         key=shares.write_round_key(key),
         senders=tuple(senders),
         false_senders=tuple(sorted(m for m, a in answers.items() if a.point in liars)),
+        colluders_to_frame=framing,
     )
 
 

@@ -254,7 +254,9 @@ class RoundKey(Record):
         digest: D of the aggregate it opens.
         key: 4096 int16 little-endian coefficients.
         senders: The T hospitals whose share sums gave it, in MSP order.
-        false_senders: Hospitals whose share sums lie off the polynomial, in MSP order.
+        false_senders: Hospitals whose share sums lie off the senders' polynomial, in MSP order.
+        colluders_to_frame: The fewest hospitals that, lying in agreement, could make honest share
+            sums look false (`chaincode.shares.colluders_to_frame`); at least 2.
     """
 
     study: StudyId
@@ -263,6 +265,7 @@ class RoundKey(Record):
     key: Annotated[bytes, Base64((KEY_BYTES,))]
     senders: Members
     false_senders: Members
+    colluders_to_frame: Annotated[int, Range(2, 779)]
 
 
 MetricName = Annotated[str, Text("[a-z][a-z0-9_]{0,39}", 40)]

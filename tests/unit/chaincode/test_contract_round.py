@@ -69,9 +69,16 @@ def test_false_share_sum_is_named_and_changes_nothing() -> None:
     key = played.query("round_key", "lungs", 1)
 
     assert key["false_senders"] == [MSPS[0]]
+    assert key["colluders_to_frame"] == 2
     assert np.array_equal(
         np.frombuffer(decoded(key["key"]), "<i2"), sum(played.uploads[m].secret for m in MSPS)
     )
+
+
+def test_four_honest_share_sums_need_three_colluders_to_be_framed() -> None:
+    played = Played().to_summed().answer(*MSPS).record_key()
+
+    assert played.query("round_key", "lungs", 1)["colluders_to_frame"] == 3
 
 
 def test_hospital_that_joined_late_is_simply_not_in_the_round() -> None:
