@@ -7,13 +7,14 @@ pay for the decoder in training, and slices whose mask nobody asked for do not p
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import keras
 
-from model.errors import ModelFileError, WeightLayoutError
+from model.errors import ModelError, ModelFileError, WeightLayoutError
 from model.tensors import Tensor
 from model.weights import WeightSpec
 
@@ -112,7 +113,7 @@ def load(path: Path) -> SliceNetwork:
 
     try:
         net = keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, ModelError) as error:
         raise ModelFileError(str(path), str(error).splitlines()[0][:200]) from error
     if not isinstance(net, SliceNetwork):
         raise ModelFileError(str(path), f"it holds a {type(net).__name__}")

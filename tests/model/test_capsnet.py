@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -118,6 +120,28 @@ def test_load_of_no_model_file_is_refused(tmp_path):
         load(path)
     with pytest.raises(ModelFileError, match="absent"):
         load(tmp_path / "absent.keras")
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
+def test_load_of_a_truncated_model_file_is_refused(share, fresh_net, tmp_path):
+    path = tmp_path / "cut.keras"
+    save(fresh_net, path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+
+    with pytest.raises(ModelFileError, match=r"cut\.keras"):
+        load(path)
+
+
+def test_load_of_a_model_file_with_a_changed_architecture_is_refused(fresh_net, tmp_path):
+    path, other = tmp_path / "net.keras", tmp_path / "changed.keras"
+    save(fresh_net, path)
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(other, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name).replace(b'"size_px": 32', b'"size_px": 33'))
+
+    with pytest.raises(ModelFileError, match=r"changed\.keras"):
+        load(other)
 
 
 def test_load_of_another_kind_of_model_is_refused(tmp_path):
