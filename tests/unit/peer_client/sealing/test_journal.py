@@ -101,7 +101,7 @@ def test_line_cut_off_by_a_crash_is_dropped(tmp_path: Path) -> None:
 def test_damaged_line_stops_the_client(tmp_path: Path, line: bytes) -> None:
     (tmp_path / "journal").write_bytes(line)
 
-    with pytest.raises(JournalError, match="line 1 of .* is damaged"):
+    with pytest.raises(JournalError, match=r"line 1 of .* is damaged"):
         Journal(tmp_path / "journal")
 
 
@@ -111,14 +111,13 @@ def test_repeated_entry_stops_the_client(tmp_path: Path) -> None:
         journal.record_answer("lungs", 1, aggregate_sha256="aa")
     path.write_bytes(path.read_bytes() * 2)
 
-    with pytest.raises(JournalError, match="line 2 .* repeats"):
+    with pytest.raises(JournalError, match=r"line 2 .* repeats"):
         Journal(path)
 
 
 def test_second_client_of_a_hospital_is_kept_out(tmp_path: Path) -> None:
-    with Journal(tmp_path / "journal"):
-        with pytest.raises(JournalError, match="another client"):
-            Journal(tmp_path / "journal")
+    with Journal(tmp_path / "journal"), pytest.raises(JournalError, match="another client"):
+        Journal(tmp_path / "journal")
 
     Journal(tmp_path / "journal").close()
 

@@ -70,8 +70,10 @@ def test_secret_is_overwritten_and_refused_after_its_block() -> None:
 
 
 def test_secret_is_overwritten_when_its_block_fails() -> None:
-    with pytest.raises(ZeroDivisionError), RoundSecret.draw(bytes(32)) as secret:
-        coefficients = secret.coefficients
+    secret = RoundSecret.draw(bytes(32))
+    coefficients = secret.coefficients
+
+    with pytest.raises(ZeroDivisionError), secret:
         _ = 1 / 0
 
     assert not coefficients.any()
