@@ -12,6 +12,7 @@ PLAIN = (
     "model.augmentation",
     "model.calibration",
     "model.config",
+    "model.decision",
     "model.errors",
     "model.evaluation",
     "model.overlap",
