@@ -86,7 +86,7 @@ def test_a_real_transaction_is_read_as_it_was() -> None:
     assert row.timestamp_s == 1_795_570_215
     assert row.endorser_msps == ("moscow1MSP", "moscow2MSP", "ucsdMSP")
     assert row.event_name == "round.joined"
-    assert [write.key for write in row.writes][0] == "\x00join\x00s1\x00000001\x00ucsdMSP\x00"
+    assert row.writes[0].key == "\x00join\x00s1\x00000001\x00ucsdMSP\x00"
 
 
 def test_the_id_that_fabric_accepted_is_the_hash_of_nonce_and_creator() -> None:
