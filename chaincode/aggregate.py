@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from chaincode import ring
 from chaincode.errors import (
+    ChunkAbsentError,
     ChunkHashError,
     ChunkSizeError,
     CiphertextHashError,
@@ -31,8 +32,8 @@ from chaincode.records import BLOCK_POLYNOMIALS, CHUNK_BYTES, Contributor, Manif
 
 Residues = NDArray[np.uint64]
 
-#: Returns one chunk of a manifest's upload; raises ChunkHashError or ChunkSizeError for a chunk
-#: that makes its update invalid, any other error for one that this peer merely lacks.
+#: Returns one chunk of an upload from this peer's store; raises ChunkHashError for a chunk
+#: whose hash on the ledger is not the manifest's, any other error for one that the peer lacks.
 ChunkReader = Callable[[Manifest, int], bytes]
 
 #: Residues worked on at a time: 256 KiB, so that checking and adding share one read from memory.
@@ -123,6 +124,9 @@ def validate_and_add(
 def sum_updates(read: ChunkReader, manifests: Sequence[Manifest], layout: UploadLayout) -> Sum:
     """Validate the updates of a round and add the valid ones.
 
+    An update is refused only for what every endorser sees: bytes are first held against the hash
+    in the manifest, which the reader has found on the ledger.
+
     The first pass adds while it validates; only when it refuses somebody is a second one needed,
     over the others.
 
@@ -133,6 +137,9 @@ def sum_updates(read: ChunkReader, manifests: Sequence[Manifest], layout: Upload
 
     Returns:
         Digests of the sum, who is in it, and who is not and why.
+
+    Raises:
+        ChunkAbsentError: A chunk in this peer's store is not the one that the ledger hashed.
     """
     ordered = sorted(manifests, key=lambda manifest: manifest.msp)
     refused: dict[str, str] = {}
@@ -218,6 +225,7 @@ class _Pass:
                 continue
             try:
                 chunk = self._read(manifest, index)
+                part = self._hashed(manifest, index, chunk)
                 if len(chunk) != self._layout.chunk_bytes(index):
                     raise ChunkSizeError(
                         f"chunk {index} has {len(chunk)} bytes, "
@@ -226,10 +234,25 @@ class _Pass:
             except (ChunkHashError, ChunkSizeError) as error:
                 self._refuse(manifest.msp, error)
                 continue
-            part = memoryview(chunk)[: self._layout.ciphertext_in_chunk(index)]
-            self._hashes[manifest.msp].update(part)
             parts[manifest.msp] = part
         return parts
+
+    def _hashed(self, manifest: Manifest, index: int, chunk: bytes) -> memoryview:
+        """Check a chunk's bytes, go on with the ciphertext's hash, return its ciphertext."""
+        part = memoryview(chunk)[: self._layout.ciphertext_in_chunk(index)]
+        whole = hashlib.sha256(part)
+        if index == 0:
+            # Both hashes begin alike: the bytes of most uploads are hashed once, not twice.
+            self._hashes[manifest.msp] = whole.copy()
+        else:
+            self._hashes[manifest.msp].update(part)
+        whole.update(memoryview(chunk)[len(part) :])
+        if whole.hexdigest() != manifest.chunks[index].sha256:
+            raise ChunkAbsentError(
+                f"chunk {index} of {manifest.msp} in this peer's store is damaged or has not "
+                "arrived; send this again"
+            )
+        return part
 
     def _refuse(self, msp: str, error: RuleError) -> None:
         self.refused[msp] = error.message

@@ -102,12 +102,9 @@ class Block:
 @dataclass(slots=True)
 class _Private:
     value: bytes
+    sha256: bytes
     version: Version
     absent: bool = False
-
-    @property
-    def sha256(self) -> bytes:
-        return hashlib.sha256(self.value).digest()
 
 
 @dataclass(slots=True)
@@ -331,7 +328,7 @@ class MemoryLedger:
             if value is None:
                 self._private.pop(place, None)
                 continue
-            self._private[place] = _Private(value, version)
+            self._private[place] = _Private(value, hashlib.sha256(value).digest(), version)
             life = self.collections[place[0]].block_to_live
             if life:
                 self._expiry.setdefault(version[0] + life + 1, []).append((*place, version))

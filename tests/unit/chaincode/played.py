@@ -205,10 +205,11 @@ class Played:
         answer: dict[str, Any] = json.loads(simulation.payload)
         return answer
 
-    def query(self, function: str, *args: Any, msp: str = MSPS[0]) -> Any:
-        """Ask and parse the answer."""
+    def query(self, function: str, *args: Any, msp: str = "") -> Any:
+        """Ask and parse the answer, as the first hospital where none is named."""
         texts = [str(a) for a in args]
-        return json.loads(self.ledger.evaluate(self.creators[msp], function, *texts))
+        creator = self.creators[msp or self.study.msps[0]]
+        return json.loads(self.ledger.evaluate(creator, function, *texts))
 
     def round(self, number: int = 1) -> Round:
         """Return a round's record."""

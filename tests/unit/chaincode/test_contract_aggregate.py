@@ -6,6 +6,7 @@ import hashlib
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -127,14 +128,19 @@ class Uploads:
         self.layout = UploadLayout(polynomials, len(msps))
         self.payloads: dict[str, bytes] = {}
         self.spoilt: dict[str, Callable[[int, bytes], bytes]] = {}
+        self.cut = ""  # a hospital whose last chunk is one byte short
         self.reads = 0
         for msp in msps:
             boxes = rng.bytes(self.layout.upload_bytes - self.layout.ciphertext_bytes)
             self.payloads[msp] = residues(rng, polynomials + 1).tobytes() + boxes
 
+    def piece(self, msp: str, index: int) -> bytes:
+        chunk = self.payloads[msp][index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
+        return chunk[:-1] if msp == self.cut and index == self.layout.chunks - 1 else chunk
+
     def manifest(self, msp: str) -> Manifest:
         payload = self.payloads[msp]
-        pieces = [payload[i : i + CHUNK_BYTES] for i in range(0, len(payload), CHUNK_BYTES)]
+        pieces = [self.piece(msp, i) for i in range(self.layout.chunks)]
         ciphertext = payload[: self.layout.ciphertext_bytes]
         return Manifest(
             study="lungs",
@@ -148,7 +154,7 @@ class Uploads:
 
     def read(self, manifest: Manifest, index: int) -> bytes:
         self.reads += 1
-        chunk = self.payloads[manifest.msp][index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
+        chunk = self.piece(manifest.msp, index)
         spoil: Any = self.spoilt.get(manifest.msp, lambda _, piece: piece)
         result: bytes = spoil(index, chunk)
         return result
@@ -203,7 +209,7 @@ def test_refusal_in_the_last_chunk_leaves_the_sum_of_the_others_exact() -> None:
 def test_every_upload_is_refused_for_its_own_reason_in_one_pass() -> None:
     uploads = Uploads(128)
     uploads.payloads["AMSP"] = b"\xff" * 8 + uploads.payloads["AMSP"][8:]
-    uploads.spoilt["BMSP"] = lambda index, piece: piece[:-1] if index else piece
+    uploads.cut = "BMSP"
 
     def replaced(index: int, piece: bytes) -> bytes:
         raise ChunkHashError("chunk 0 on the ledger is no longer the manifest's")
@@ -221,10 +227,25 @@ def test_every_upload_is_refused_for_its_own_reason_in_one_pass() -> None:
 
 
 def test_upload_whose_ciphertext_is_not_the_hashed_one_is_refused() -> None:
-    uploads = Uploads(1)
-    uploads.spoilt["BMSP"] = lambda _, piece: bytes(8) + piece[8:]
+    uploads = Uploads(128)
+    manifests = [uploads.manifest(msp) for msp in MSPS]
+    manifests[1] = replace(manifests[1], ciphertext_sha256="ab" * 32)
 
-    assert list(uploads.sum().refused) == ["BMSP"]
+    total = sum_updates(uploads.read, manifests, uploads.layout)
+
+    assert total.refused == {
+        "BMSP": "CiphertextHashError: the ciphertext's SHA-256 is not the one in the manifest"
+    }
+    assert total.block_sha256 == expected_blocks(uploads, ("AMSP", "CMSP"))
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_damaged_chunk_refuses_nobody_but_stops_the_sum(index: int) -> None:
+    uploads = Uploads(128)
+    uploads.spoilt["BMSP"] = lambda i, piece: b"\xff" * 8 + piece[8:] if i == index else piece
+
+    with pytest.raises(ChunkAbsentError, match=f"chunk {index} of BMSP"):
+        uploads.sum()
 
 
 def test_chunk_that_this_peer_lacks_refuses_nobody_but_stops_the_sum() -> None:

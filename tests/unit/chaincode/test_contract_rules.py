@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chaincode import aggregate
+from chaincode import aggregate, keys
 from chaincode.canonical import Record
-from chaincode.contract import _read_chunk
 from chaincode.errors import RuleError, from_message, rules
 from chaincode.memory_ledger import MemoryEndorseError
 from chaincode.parameters import MODULUS
@@ -759,18 +758,16 @@ def _() -> object:
 @row("ChunkAbsentError", "a chunk that is damaged in the own peer's store")
 def _() -> object:
     played = Played().to_submitting().update()
+    stored = played.ledger._private[keys.collection(EAST), keys.chunk("lungs", 1, 0)]
+    stored.value = b"\xff" * 8 + stored.value[8:]
+    return played.aggregate()
 
-    class Damaged:
-        """A peer whose copy of a chunk is not what the ledger's hash says."""
 
-        def private_hash(self, collection: str, key: str) -> bytes:
-            return bytes.fromhex(manifest.chunks[0].sha256)
-
-        def get_private(self, collection: str, key: str) -> bytes:
-            return b"rust"
-
-    manifest = played.uploads[EAST].manifest(played.round(), EAST)
-    return _read_chunk(Damaged(), manifest, 0)  # type: ignore[arg-type]
+@row("ChunkAbsentError", "a chunk that reads as empty although its hash is on the ledger")
+def _() -> object:
+    played = Played().to_submitting().update()
+    played.ledger._private[keys.collection(EAST), keys.chunk("lungs", 1, 0)].value = b""
+    return played.aggregate()
 
 
 @row("ManifestPlaceError", "another hospital's manifest")
