@@ -1,6 +1,6 @@
 """`make evidence DATA=...`: every comparison of docs/evidence.md, cell by cell, going on where it stopped.
 
-    python benchmarks/evidence.py --data DIR --cache DIR [--only headline] [--rotations 0,1,2,3,4]
+python benchmarks/evidence.py --data DIR --cache DIR [--only headline] [--rotations 0,1,2,3,4]
 """
 
 from __future__ import annotations

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from peer_client.ct.cohort import UNLABELLED, SliceSet
 
+#: Told (slices done, slices).
+Progress = Callable[[int, int], None]
 #: Maps pictures float32 `(n, h, w, 1)` to probabilities of COVID `(n,)` and of lesion `(n, h, w)`.
 Reader = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.float32]]]
 

@@ -56,7 +56,9 @@ def shared_places(manifest: Sequence[WeightSpec]) -> NDArray[np.bool_]:
     )
 
 
-def begin(manifest: Sequence[WeightSpec], hospitals: Sequence[str], vector: Vector) -> FederationState:
+def begin(
+    manifest: Sequence[WeightSpec], hospitals: Sequence[str], vector: Vector
+) -> FederationState:
     """Return the state before the first round."""
     places = shared_places(manifest)
     return FederationState(

@@ -1,0 +1,136 @@
+"""Which model a hospital serves: decided on its own validation patients, nothing else.
+
+Candidates: the model trained alone, the federated one, the adapted one, and their mixture in equal
+parts. Rule: the mixture, unless the model trained alone has the higher AUC by patient; then the
+candidate with the highest. So nothing is served that ranks the validation patients worse than what
+the hospital had alone. Why equal parts and why not simply the highest: with 20 to 100 validation
+patients the highest of four is mostly luck (docs/evidence.md).
+
+Masks come from one model: the one with the best Dice on validation masks; a hospital without masks
+takes the federated one, whose decoder learnt from others' masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from model.calibration import (
+    Calibration,
+    OperatingPoint,
+    balanced_point,
+    fit_calibration,
+    sensitive_point,
+    specific_point,
+)
+from model.evaluation import PatientScores, auc
+from peer_client.evaluation.readings import Reading
+from peer_client.personal.errors import ChoiceError
+from peer_client.personal.scores import Member, equal_mixture, mixed_scores
+
+ALONE, FEDERATED, ADAPTED, MIXTURE = "alone", "federated", "adapted", "mixture"
+#: Order in which equal candidates are preferred.
+PREFERENCE = (MIXTURE, ADAPTED, FEDERATED, ALONE)
+#: What the two further operating points are for.
+WANTED_RATE = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a hospital serves, and on what grounds.
+
+    Attributes:
+        name: The candidate: "alone", "federated", "adapted" or "mixture".
+        members: The models behind it, with their weights.
+        mask_member: The model whose lesion maps are served.
+        auc_validation: AUC by patient of every candidate on the validation patients.
+        dice_validation: Mean Dice of every model on validation masks; empty without masks.
+        calibration: From a patient's score to a probability.
+        points: "balanced", "sensitive" and "specific" thresholds on a patient's score.
+    """
+
+    name: str
+    members: tuple[Member, ...]
+    mask_member: str
+    auc_validation: Mapping[str, float]
+    dice_validation: Mapping[str, float]
+    calibration: Calibration
+    points: Mapping[str, OperatingPoint]
+
+
+def choose(readings: Mapping[str, Reading]) -> Choice:
+    """Decide what to serve.
+
+    Args:
+        readings: Of the validation patients, by model: "alone" and at least one of "federated" and
+            "adapted".
+
+    Returns:
+        The choice, calibrated.
+
+    Raises:
+        ChoiceError: A reading is missing, or the patients are all of one class.
+    """
+    if ALONE not in readings or len(readings) < 2:
+        raise ChoiceError(f"the candidates are {sorted(readings)}; alone and another are needed")
+    candidates = candidates_of(readings)
+    scores = {name: mixed_scores(members, readings) for name, members in candidates.items()}
+    if len(set(scores[ALONE].labels.tolist())) < 2:
+        raise ChoiceError("all validation patients are of one class")
+    found = {name: auc(each.labels, each.scores) for name, each in scores.items()}
+    chosen = decided(found)
+    dice = {name: value for name, value in map(_dice_item, readings.items()) if value is not None}
+    return Choice(
+        name=chosen,
+        members=candidates[chosen],
+        mask_member=_mask_member(dice, readings),
+        auc_validation=found,
+        dice_validation=dice,
+        calibration=fit_calibration(scores[chosen].labels, scores[chosen].scores),
+        points=_points(scores[chosen]),
+    )
+
+
+def candidates_of(readings: Mapping[str, Reading]) -> dict[str, tuple[Member, ...]]:
+    """Return every candidate's members: each model by itself, and all in equal parts."""
+    names = [name for name in (ALONE, FEDERATED, ADAPTED) if name in readings]
+    single = {name: equal_mixture(readings, [name]) for name in names}
+    return {**single, MIXTURE: equal_mixture(readings, names)}
+
+
+def decided(auc_validation: Mapping[str, float]) -> str:
+    """Return the candidate that the rule picks.
+
+    >>> decided({"alone": 0.7, "federated": 0.9, "adapted": 0.8, "mixture": 0.75})
+    'mixture'
+    >>> decided({"alone": 0.8, "federated": 0.6, "adapted": 0.85, "mixture": 0.75})
+    'adapted'
+    """
+    if auc_validation[MIXTURE] >= auc_validation[ALONE]:
+        return MIXTURE
+    best = max(auc_validation.values())
+    return next(name for name in PREFERENCE if auc_validation.get(name) == best)
+
+
+def _points(scores: PatientScores) -> dict[str, OperatingPoint]:
+    return {
+        "balanced": balanced_point(scores.labels, scores.scores),
+        "sensitive": sensitive_point(scores.labels, scores.scores, sensitivity=WANTED_RATE),
+        "specific": specific_point(scores.labels, scores.scores, specificity=WANTED_RATE),
+    }
+
+
+def _dice_item(item: tuple[str, Reading]) -> tuple[str, float | None]:
+    """Return a model's mean Dice over slices whose mask shows a lesion."""
+    name, reading = item
+    areas = reading.mask_areas[reading.mask_areas[:, 2] > 0]
+    if not len(areas):
+        return name, None
+    return name, float((2 * areas[:, 0] / (areas[:, 1] + areas[:, 2])).mean())
+
+
+def _mask_member(dice: Mapping[str, float], readings: Mapping[str, Reading]) -> str:
+    if not dice:
+        return FEDERATED if FEDERATED in readings else ADAPTED
+    best = max(dice.values())
+    return next(name for name in (ADAPTED, FEDERATED, ALONE) if dice.get(name) == best)
