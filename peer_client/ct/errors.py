@@ -105,7 +105,7 @@ class SplitLeakError(IntakeError):
     exit_code = 87
     default_hint = "Give the pictures of one patient one patient name and one fold in index.csv."
 
-    def __init__(self, message: str, names: tuple[str, ...], hint: str | None = None) -> None:
+    def __init__(self, message: str, names: tuple[str, ...] = (), hint: str | None = None) -> None:
         super().__init__(message, hint)
         self.names = names
 

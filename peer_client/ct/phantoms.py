@@ -26,6 +26,7 @@ from scipy import ndimage
 from peer_client.ct.errors import CacheError, HospitalFileError
 from peer_client.ct.hospitals import HospitalData, PhantomSource, Scanner
 from peer_client.ct.index import INDEX_NAME
+from peer_client.ct.mapper import mapper
 from peer_client.ct.phantom_anatomy import LUNG_HEIGHT_MM, Anatomy, draw_anatomy, slice_hu
 from peer_client.ct.volume import CtVolume
 
@@ -43,6 +44,7 @@ def write_phantoms(
     folder: Path,
     *,
     progress: Callable[[int, int], None] | None = None,
+    processes: int = 1,
 ) -> Path:
     """Write the phantoms of hospitals into one data folder.
 
@@ -53,6 +55,8 @@ def write_phantoms(
         hospitals: Hospitals with a `phantoms` source and one class part each.
         folder: The data folder; made where it is missing.
         progress: Called with (pictures done, pictures in all).
+        processes: How many processes draw; with more than 1 the caller's main module must be
+            safe to import (`if __name__ == "__main__"`).
 
     Returns:
         The folder.
@@ -80,9 +84,14 @@ def write_phantoms(
             return folder
         folder.mkdir(parents=True, exist_ok=True)
         rows: list[dict[str, str]] = []
-        for hospital, source in zip(hospitals, sources, strict=True):
-            for number in range(source.patients):
-                rows += _write_patient(folder, hospital, source, number)
+        jobs = [
+            (folder, hospital, source, number)
+            for hospital, source in zip(hospitals, sources, strict=True)
+            for number in range(source.patients)
+        ]
+        with mapper(processes) as mapped:
+            for written in mapped(_write_patient, jobs):
+                rows += written
                 if progress is not None:
                     progress(len(rows), total)
         text = io.StringIO(newline="")
@@ -193,9 +202,8 @@ def _source(hospital: HospitalData) -> PhantomSource:
     return hospital.phantoms
 
 
-def _write_patient(
-    folder: Path, hospital: HospitalData, source: PhantomSource, number: int
-) -> list[dict[str, str]]:
+def _write_patient(job: tuple[Path, HospitalData, PhantomSource, int]) -> list[dict[str, str]]:
+    folder, hospital, source, number = job
     part = hospital.classes[0].part
     label = 1 - number % 2
     kind = "pneumonia" if label else source.negatives[(number // 2) % len(source.negatives)]

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peer_client.ct.cache import cache_key, read_cached, write_cached
-from peer_client.ct.errors import ImageError, IntakeError
+from peer_client.ct.errors import ImageError, NormalisationError
 from peer_client.ct.fingerprint import FINGERPRINT_BYTES, fingerprint
 from peer_client.ct.grid import resized_mask
 from peer_client.ct.image import FILE_BYTES_MAX, Image2D, decode_image, decode_mask
 from peer_client.ct.index import Item
+from peer_client.ct.mapper import mapper
 from peer_client.ct.normalise import NORMALISATION_VERSION, to_network_input
 from peer_client.ct.volume import CtVolume, read_mask_of, read_volume
 
@@ -91,7 +89,8 @@ def make_slices(
         options: How slices are made.
         cache: Cache folder, or None for none.
         progress: Called after each shard.
-        processes: How many processes work; 1 works in this one.
+        processes: How many processes work; 1 works in this one. With more, the caller's main
+            module must be safe to import (`if __name__ == "__main__"`).
 
     Returns:
         The slices, in the order of the items.
@@ -105,9 +104,10 @@ def make_slices(
     ]
     done: list[Slices] = []
     finished = 0
-    with _mapper(processes, len(shards)) as mapped:
-        jobs = [(shard, options, cache) for shard in shards]
-        for shard, made in zip(shards, mapped(jobs), strict=True):
+    jobs = [(shard, options, cache) for shard in shards]
+    # Spawning costs a second: one shard is done here.
+    with mapper(min(processes, len(jobs))) as mapped:
+        for shard, made in zip(shards, mapped(_shard_of, jobs), strict=True):
             done.append(replace(made, item=made.item + finished))
             finished += len(shard)
             if progress is not None:
@@ -118,23 +118,6 @@ def make_slices(
     return Slices(
         **{name: np.concatenate([column[name] for column in columns]) for name in columns[0]}
     )
-
-
-@contextmanager
-def _mapper(
-    processes: int, shards: int
-) -> Iterator[
-    Callable[[list[tuple[tuple[Item, ...], SliceOptions, Path | None]]], Iterator[Slices]]
-]:
-    if processes <= 1 or shards <= 1:
-        yield lambda jobs: map(_shard_of, jobs)
-        return
-    # "spawn": the caller may hold threads (gRPC, TensorFlow), which a forked child would not.
-    pool = ProcessPoolExecutor(min(processes, shards), mp_context=get_context("spawn"))
-    try:
-        yield lambda jobs: pool.map(_shard_of, jobs)
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _shard_of(job: tuple[tuple[Item, ...], SliceOptions, Path | None]) -> Slices:
@@ -174,8 +157,8 @@ def _normalised(items: Sequence[Item], options: SliceOptions) -> Slices:
                 normal = to_network_input(
                     image, size_px=size, spatial=options.spatial, signal=options.signal
                 )
-            except IntakeError as error:
-                raise type(error)(f"{item.name}: {error}") from error
+            except NormalisationError as error:
+                raise NormalisationError(f"{item.name}: {error}", error.hint) from error
             pixels.append(np.round(normal.pixels[:, :, 0] * 255).astype(np.uint8))
             masks.append(
                 np.zeros((size, size), np.uint8)
