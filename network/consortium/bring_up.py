@@ -286,7 +286,9 @@ def check_certificates(directory: MemberDirectory, topology: Topology, *, now: d
     member = topology.member(directory.name)
     root, tls_root = directory.ca / "ca.pem", directory.ca / "tlsca.pem"
     folders = [directory.user_msp(user) for user in ("Admin", *user_names(member))]
-    kinds = [PEER, CHAINCODE, "chaincode-client", "client"]
+    kinds = [PEER, "client"]
+    if member.is_hospital:
+        kinds += [CHAINCODE, "chaincode-client"]
     folders.append(directory.node_msp(PEER))
     if member.orderer_hostname:
         folders.append(directory.node_msp(ORDERER))

@@ -59,6 +59,19 @@ class PortInUseError(ConsortiumError):
         )
 
 
+class AddressError(ConsortiumError):
+    """A member's host is no address of this machine, or a port may not be opened here."""
+
+    exit_code: ClassVar[int] = 13
+
+    def __init__(self, port: int, host: str, owner: str, reason: str) -> None:
+        super().__init__(f"{owner} cannot listen on {host} port {port}: {reason}")
+        self.hint = (
+            "Host in crypto-config.yaml must be an address of the machine that runs the member; "
+            "with --member only that member is started here"
+        )
+
+
 class NotInitialisedError(ConsortiumError):
     """There is no consortium, or not this member, under the root directory."""
 

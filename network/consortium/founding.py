@@ -79,9 +79,11 @@ def found_member(directory: MemberDirectory, *, now: datetime) -> None:
             pair = identities.issue_identity(f"{user}@{member.domain}", role, now=now)
             _write_identity(directory.user_msp(user), pair)
         _write_msp(directory.user_msp(user), identities, tls)
-    service = (member.host, "localhost") if member.host.startswith("127.") else (member.host,)
-    for name, names in ((CHAINCODE, service), ("chaincode-client", ()), ("client", ())):
-        _tls(directory, name, f"{name}.{member.domain}", names, tls, now)
+    _tls(directory, "client", f"client.{member.domain}", (), tls, now)
+    if member.is_hospital:
+        service = (member.host, "localhost") if member.host.startswith("127.") else (member.host,)
+        for name, names in ((CHAINCODE, service), ("chaincode-client", ())):
+            _tls(directory, name, f"{name}.{member.domain}", names, tls, now)
     _publish(directory, member)
 
 

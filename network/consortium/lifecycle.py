@@ -16,7 +16,7 @@ from fabric_protos.peer.lifecycle import lifecycle_pb2
 
 from network.consortium.errors import LifecycleError
 from network.consortium.package import Package
-from network.consortium.policies import application_policy, hospital_collections
+from network.consortium.policies import endorsement_policy, hospital_collections
 from network.consortium.topology import Topology
 from network.gateway.contract import PASSING, Contract
 from network.gateway.errors import (
@@ -55,7 +55,7 @@ class Definition:
             "sequence": self.sequence,
             "endorsement_plugin": "escc",
             "validation_plugin": "vscc",
-            "validation_parameter": application_policy(),
+            "validation_parameter": endorsement_policy(),
             "collections": hospital_collections(self.topology),
         }
 

@@ -8,42 +8,19 @@ majority of the hospitals.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
-from fabric_protos.common import policies_pb2
-from fabric_protos.msp import msp_principal_pb2
-from fabric_protos.peer import collection_pb2, policy_pb2
+from fabric_protos.peer import collection_pb2
 
 from network.consortium.topology import Topology
+from network.wire.policy import any_of, channel_policy, signature_policy
 
 ENDORSEMENT: Final = "/Channel/Application/Endorsement"
 
 
-def application_policy() -> bytes:
+def endorsement_policy() -> bytes:
     """Return the chaincode's endorsement policy: the channel's own."""
-    policy = policy_pb2.ApplicationPolicy(channel_config_policy_reference=ENDORSEMENT)
-    return bytes(policy.SerializeToString())
-
-
-def any_of(msp_ids: Sequence[str], role: str) -> Any:
-    """Return the policy that one identity of these MSPs with `role` (MEMBER, PEER...) satisfies."""
-    principals = [
-        msp_principal_pb2.MSPPrincipal(
-            principal_classification=msp_principal_pb2.MSPPrincipal.ROLE,
-            principal=msp_principal_pb2.MSPRole(
-                msp_identifier=msp_id, role=msp_principal_pb2.MSPRole.MSPRoleType.Value(role)
-            ).SerializeToString(),
-        )
-        for msp_id in msp_ids
-    ]
-    rules = [policies_pb2.SignaturePolicy(signed_by=index) for index in range(len(msp_ids))]
-    return policies_pb2.SignaturePolicyEnvelope(
-        rule=policies_pb2.SignaturePolicy(
-            n_out_of=policies_pb2.SignaturePolicy.NOutOf(n=1, rules=rules)
-        ),
-        identities=principals,
-    )
+    return channel_policy(ENDORSEMENT)
 
 
 def hospital_collections(topology: Topology) -> Any:
@@ -58,6 +35,10 @@ def hospital_collections(topology: Topology) -> Any:
         collection.block_to_live = topology.chaincode.block_to_live
         collection.member_only_read = True
         collection.member_only_write = True
-        collection.member_orgs_policy.signature_policy.CopyFrom(any_of(hospitals, "MEMBER"))
-        collection.endorsement_policy.signature_policy.CopyFrom(any_of([owner], "PEER"))
+        collection.member_orgs_policy.signature_policy.ParseFromString(
+            signature_policy(any_of(hospitals, "member"))
+        )
+        collection.endorsement_policy.signature_policy.ParseFromString(
+            signature_policy(any_of([owner], "peer"))
+        )
     return package

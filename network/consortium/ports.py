@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Iterable
 
-from network.consortium.errors import PortInUseError
+from network.consortium.errors import AddressError, PortInUseError
 
 
 def is_listening(host: str, port: int, *, timeout_s: float = 1.0) -> bool:
@@ -26,7 +27,8 @@ def check_free(host: str, named: Iterable[tuple[str, int]], *, member: str) -> N
         member: Whose ports they are.
 
     Raises:
-        PortInUseError: Another program has the port, or the address is not of this machine.
+        PortInUseError: Another program has the port.
+        AddressError: The address is not of this machine, or the port needs more rights.
     """
     for key, port in named:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -37,4 +39,7 @@ def check_free(host: str, named: Iterable[tuple[str, int]], *, member: str) -> N
                 listener.bind((host, port))
                 listener.listen()
             except OSError as error:
-                raise PortInUseError(port, host, f"{member} Ports.{key}") from error
+                owner = f"{member} Ports.{key}"
+                if error.errno == errno.EADDRINUSE:
+                    raise PortInUseError(port, host, owner) from error
+                raise AddressError(port, host, owner, error.strerror or str(error)) from error

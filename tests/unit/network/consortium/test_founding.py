@@ -48,7 +48,7 @@ def certificates_in(folder: Path) -> dict[Path, x509.Certificate]:
 def test_keys_are_readable_by_their_owner_alone(founded: Path) -> None:
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in keys_in(founded)}
 
-    assert len(modes) == 5 * 2 + 4 * 8 + 6  # two roots a member; eight leaves a hospital
+    assert len(modes) == 5 * 2 + 4 * 9 + 5  # two roots a member; nine leaves a hospital
     assert set(modes.values()) == {0o600}
     assert {stat.S_IMODE(path.stat().st_mode) for path in founded.glob("*/")} == {0o700}
 
