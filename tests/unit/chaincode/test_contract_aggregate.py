@@ -260,14 +260,15 @@ def test_chunk_that_this_peer_lacks_refuses_nobody_but_stops_the_sum() -> None:
         uploads.sum()
 
 
-def test_validating_and_adding_reads_at_least_one_gigabyte_a_second() -> None:
-    # The figure to beat is 3 GB/s on an idle core (benchmarks); a loaded machine gets a third.
+def test_validating_and_adding_costs_at_most_a_second_of_cpu_for_a_gigabyte() -> None:
+    # The figure to beat is 3 GB/s on an idle core (benchmarks). CPU time rather than the clock's,
+    # and a third of the figure: a loaded machine shares its caches too.
     rng = np.random.default_rng(4)
     blocks = [residues(rng, 128).tobytes() for _ in range(4)]
     best = float("inf")
     for _ in range(10):
-        start = time.perf_counter()
+        start = time.thread_time()
         validate_and_add(blocks, 128)
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.thread_time() - start)
 
     assert 4 * CHUNK_BYTES / best > 1e9
