@@ -46,6 +46,7 @@ from chaincode.records import (
     Approval,
     Confirmation,
     ConfirmationClaim,
+    Contributor,
     GiveUpVote,
     Join,
     JoinSignature,
@@ -61,7 +62,7 @@ from chaincode.records import (
     joined_digest,
 )
 from chaincode.rounds import RoundEvent
-from chaincode.study import Study
+from chaincode.study import GROUP_MASKS, Study
 from chaincode.terms import check_terms, round_parameters
 
 MspList = Annotated[tuple[MspId, ...], Length(0, 779)]
@@ -265,6 +266,7 @@ def aggregate(ledger: Ledger, study: bytes, number: bytes) -> bytes:
         block_sha256=total.block_sha256,
         check_sha256=sha256_hex(total.check),
         coalition_max=parameters.coalition(len(total.contributors)),
+        coalition_max_masks=_coalition_of_masks(terms, total.contributors),
         digest=aggregate_digest(
             ledger.channel,
             terms.study,
@@ -279,6 +281,14 @@ def aggregate(ledger: Ledger, study: bytes, number: bytes) -> bytes:
     summed = rounds.moved(round_record, RoundEvent.AGGREGATE, terms, ledger.timestamp_s)
     _put_round(ledger, summed)
     return _tell(ledger, "round.summed", summed)
+
+
+def _coalition_of_masks(terms: Study, contributors: Sequence[Contributor]) -> int:
+    hiding = len(contributors)
+    if any(weight.group == GROUP_MASKS for weight in terms.weights):
+        present = {contributor.msp for contributor in contributors}
+        hiding = sum(h.has_masks for h in terms.hospitals if h.msp in present)
+    return max(-1, round_parameters(terms).coalition(hiding))
 
 
 def _no_update_yet(ledger: Ledger, round_record: Round, msp: str) -> None:

@@ -206,6 +206,9 @@ class Aggregate(Record):
             being the last polynomial; little-endian residues in NTT order.
         check_sha256: SHA-256 of the summed key-check polynomial alone (32768 bytes).
         coalition_max: Largest coalition that learns nothing but the sum: min(T - 1, |S| - 2).
+        coalition_max_masks: The same for the tensors that hospitals with masks average: others send
+            zeros there, so only the contributors with masks hide each other. -1 when fewer than
+            two of them contributed: whoever opens the sum then learns that part of an update.
         digest: D, what every answer of the round names (`aggregate_digest`).
     """
 
@@ -217,6 +220,7 @@ class Aggregate(Record):
     block_sha256: Annotated[tuple[Sha256, ...], Length(1, 100_000)]
     check_sha256: Sha256
     coalition_max: Annotated[int, Range(0, 779)]
+    coalition_max_masks: Annotated[int, Range(-1, 779)]
     digest: Sha256
 
 

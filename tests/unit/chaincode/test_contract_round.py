@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from chaincode import keys
 from chaincode.canonical import sha256_hex
 from chaincode.memory_ledger import MemoryEndorseError
-from tests.unit.chaincode.played import MSPS, Played, decoded
+from chaincode.study import Weight, weights_digest
+from tests.unit.chaincode.played import MSPS, Played, decoded, make_study
 
 
 def test_round_from_proposal_to_publication_publishes_the_confirmed_model() -> None:
@@ -85,6 +87,20 @@ def test_hospital_that_joined_late_is_simply_not_in_the_round() -> None:
     played = Played().to_open().join(*MSPS[:3]).wait(60).close()
 
     assert played.round().joined == MSPS[:3]
+
+
+def test_tensors_for_masks_are_hidden_only_by_contributors_with_masks() -> None:
+    weights = (Weight("encoder", (60,), "all", 1000), Weight("decoder", (40,), "masks", 1000))
+    study = replace(make_study(), weights=weights, weights_sha256=weights_digest(weights))
+    played = Played(study=study).to_submitting().update(*MSPS[1:]).wait(600).aggregate()
+
+    # North and South have masks, West has none: each of the two sees the other's decoder.
+    assert played.aggregate_record().coalition_max == 1
+    assert played.aggregate_record().coalition_max_masks == 0
+
+
+def test_study_without_tensors_for_masks_has_one_coalition_for_all() -> None:
+    assert Played().to_summed().aggregate_record().coalition_max_masks == 2
 
 
 def test_refused_update_is_left_out_with_its_reason_and_the_others_are_added() -> None:
