@@ -9,7 +9,7 @@ service is not taken from the file: it is read from the channel itself.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -151,11 +151,7 @@ def _network(root: Settings) -> CapsNetConfig:
 def _hospitals(root: Settings, folder: Path) -> tuple[StudyHospitalEntry, ...]:
     """Return the hospitals, written out or taken from a file of hospitals."""
     if root.has("hospitals_file"):
-        path = folder / root.text("hospitals_file")
-        return tuple(
-            StudyHospitalEntry(each.member, each.has_masks, each.label_negative)
-            for each in read_hospitals(path)
-        )
+        return _entries_of(folder / root.text("hospitals_file"))
     entries = []
     for each in root.mappings("hospitals"):
         entry = StudyHospitalEntry(
@@ -164,6 +160,28 @@ def _hospitals(root: Settings, folder: Path) -> tuple[StudyHospitalEntry, ...]:
         each.finish()
         entries.append(entry)
     return tuple(entries)
+
+
+def _entries_of(path: Path) -> tuple[StudyHospitalEntry, ...]:
+    return tuple(
+        StudyHospitalEntry(each.member, each.has_masks, each.label_negative)
+        for each in read_hospitals(path)
+    )
+
+
+def changed_plan(
+    plan: StudyPlan, *, name: str | None = None, hospitals_file: Path | None = None
+) -> StudyPlan:
+    """Return a plan under another name, or for the hospitals of another file.
+
+    Raises:
+        IntakeError: The file of hospitals is not what docs/data.md says.
+    """
+    if name is not None:
+        plan = replace(plan, name=name)
+    if hospitals_file is not None:
+        plan = replace(plan, hospitals=_entries_of(hospitals_file))
+    return plan
 
 
 def study_of(plan: StudyPlan, ordering: OrderingClaim) -> Study:

@@ -41,6 +41,7 @@ class LiveRound:
         self._begin_s = 0.0
         self._line_s = 0.0
         self._status: Any = None
+        self._first: tuple[int, float] | None = None
 
     def __call__(self, notice: Notice) -> None:
         """Show a notice."""
@@ -49,6 +50,7 @@ class LiveRound:
         if changed:
             self._phase = (notice.phase, notice.round_number)
             self._begin_s = now
+            self._first = None
         text = self.text(notice, now - self._begin_s)
         if self._status is not None:
             self._status.update(text)
@@ -60,7 +62,9 @@ class LiveRound:
         """Return the line that is shown for a notice.
 
         >>> live = LiveRound(lambda number: {"seal": 3.0})
-        >>> live.text(Notice(2, "train", "train", 6, 24), 3.0)
+        >>> live.text(Notice(2, "train", "train", 1, 24), 9.0)
+        'round 2  [2/10] train 1 of 24 steps'
+        >>> live.text(Notice(2, "train", "train", 6, 24), 11.5)
         'round 2  [2/10] train 6 of 24 steps, about 9 s left'
         >>> live.text(Notice(2, "seal", "seal the update"), 1.0)
         'round 2  [3/10] seal the update, about 2 s left'
@@ -71,12 +75,22 @@ class LiveRound:
         left_s: float | None = None
         if notice.total:
             words += f" {notice.done} of {notice.total} steps"
-            if notice.done:
-                left_s = elapsed_s / notice.done * (notice.total - notice.done)
+            left_s = self._left_s(notice, elapsed_s)
         elif notice.phase in (before := self._estimate_s(notice.round_number)):
             left_s = before[notice.phase] - elapsed_s
         left = f", about {left_s:.0f} s left" if left_s is not None and left_s >= 1 else ""
         return f"round {notice.round_number}  {place}{words}{left}"
+
+    def _left_s(self, notice: Notice, elapsed_s: float) -> float | None:
+        """Return the seconds left, from the pace since the first step told of.
+
+        The first step is left out: before it a network is compiled.
+        """
+        if self._first is None or notice.done <= self._first[0]:
+            self._first = (notice.done, elapsed_s)
+            return None
+        pace = (elapsed_s - self._first[1]) / (notice.done - self._first[0])
+        return pace * (notice.total - notice.done)
 
     def __enter__(self) -> LiveRound:
         if sys.stderr.isatty():

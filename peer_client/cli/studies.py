@@ -18,9 +18,16 @@ def study() -> None:
 
 @study.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--hospitals", "hospitals_file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Take the hospitals from this YAML file instead of FILE.",
+)  # fmt: skip
+@click.option("--name", help="Call the study this instead of what FILE calls it.")
 @json_option
 @click.pass_obj
-def propose(member: Path | None, file: Path, as_json: bool) -> None:
+def propose(
+    member: Path | None, file: Path, hospitals_file: Path | None, name: str | None, as_json: bool
+) -> None:
     """Propose the study in FILE (YAML or JSON); that is this hospital's approval too.
 
     What follows from the file (thresholds, weight manifest, digest of the initial model) is
@@ -28,9 +35,9 @@ def propose(member: Path | None, file: Path, as_json: bool) -> None:
     """
     from peer_client import study as studies
     from peer_client.client import member_client
-    from peer_client.study_file import read_plan, study_of
+    from peer_client.study_file import changed_plan, read_plan, study_of
 
-    plan = read_plan(file)
+    plan = changed_plan(read_plan(file), name=name, hospitals_file=hospitals_file)
     with member_client(member) as client:
         terms = study_of(plan, client.ledger.ordering())
         done = studies.propose(client.ledger, terms)
