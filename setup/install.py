@@ -14,7 +14,7 @@ import json
 import os
 import platform
 import shutil
-import subprocess  # noqa: S404 - this program exists to run builds
+import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -130,7 +130,7 @@ def call(command: Sequence[str | Path], log: Path, what: str, **environment: str
     with log.open("a") as output:
         output.write("$ " + " ".join(map(str, command)) + "\n")
         output.flush()
-        done = subprocess.run(  # noqa: S603 - fixed commands
+        done = subprocess.run(
             [str(part) for part in command],
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -204,7 +204,8 @@ def finish(log: Path) -> None:
 def stamp() -> str:
     """Return a digest of all that decides what the environment holds."""
     digest = hashlib.sha256()
-    for path in (CONSTRAINTS, TOOLCHAIN, ROOT / "setup.cfg", ROOT / "network" / "fabric" / "go.sum"):
+    fabric = ROOT / "network" / "fabric" / "go.sum"
+    for path in (CONSTRAINTS, TOOLCHAIN, ROOT / "setup.cfg", fabric):
         digest.update(path.read_bytes())
     digest.update(sys.version.encode())
     digest.update(str(ROOT).encode())
@@ -219,7 +220,7 @@ def is_current() -> bool:
         return False
     if done.get("stamp") != stamp():
         return False
-    found = subprocess.run(  # noqa: S603
+    found = subprocess.run(
         [VENV / "bin" / "python", "-m", "network.fabric.binaries", "--check"],
         cwd=ROOT,
         capture_output=True,
@@ -262,7 +263,8 @@ def run_beside(steps: Sequence[Step], logs: Path) -> None:
         except SetupError as error:
             step.error, step.state = error, "failed"
         except OSError as error:
-            step.error = SetupError(str(error), "free disk space, run `make setup` again", EXIT_BUILD)
+            hint = "free disk space, run `make setup` again"
+            step.error = SetupError(str(error), hint, EXIT_BUILD)
             step.state = "failed"
         step.ended = time.monotonic()
 

@@ -1,0 +1,423 @@
+"""The whole system in one run: a consortium comes up, agrees, trains, opens only sums, is audited.
+
+Uses the same commands a person would, and shows each before it runs. Everything it starts is a
+child of this program or a node under its own root, and is stopped when it ends, also after Ctrl-C.
+Without `--data` the hospitals' pictures are chest phantoms that the project draws itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+EXAMPLES = Path(__file__).resolve().parent
+PROJECT = EXAMPLES.parent
+PROGRAMS = Path(sys.executable).parent
+AUTHORITY = "authority"
+LINE_EVERY_S = 10.0
+
+
+@dataclass(slots=True)
+class Demo:
+    """What one run works with, and what it has started.
+
+    Attributes:
+        root: The consortium's root directory; kept.
+        output: Folder for logs, table and pictures of this run.
+        data: Folder with index.csv and the pictures.
+        hospitals_file: YAML file that says which parts are whose.
+        hospitals: Names of the hospitals, the first one proposes.
+        rounds: Rounds to train.
+        study: Name of this run's study.
+    """
+
+    root: Path
+    output: Path
+    data: Path
+    hospitals_file: Path
+    hospitals: tuple[str, ...]
+    rounds: int
+    study: str = ""
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def member(self, name: str) -> list[str]:
+        """Return the beginning of a member's commands."""
+        return ["hospital-client", "--member", str(self.root / name)]
+
+
+def say(text: str = "") -> None:
+    """Print a line at once."""
+    print(text, flush=True)
+
+
+def heading(number: int, text: str) -> float:
+    """Print a step's heading and return when it began."""
+    say(f"\n\033[1m{number}/6  {text}\033[0m" if sys.stdout.isatty() else f"\n{number}/6  {text}")
+    return time.monotonic()
+
+
+def shown(command: Sequence[str]) -> str:
+    """Return a command as a person would type it in the project's folder.
+
+    >>> shown(["hospital-client", "study", "list"])
+    '  $ hospital-client study list'
+    """
+    words = [word.replace(str(PROJECT) + "/", "") for word in command]
+    return "  $ " + shlex.join(words)
+
+
+def program(command: Sequence[str]) -> list[str]:
+    """Return a command with the full path of the program in this environment."""
+    return [str(PROGRAMS / command[0]), *command[1:]]
+
+
+def run(demo: Demo, command: Sequence[str], *, quiet: bool = False) -> str:
+    """Run one of our commands to its end, show it, and return what it printed.
+
+    Raises:
+        SystemExit: It failed; its own sentence has been shown.
+    """
+    if not quiet:
+        say(shown(command))
+    process = subprocess.Popen(program(command), stdout=subprocess.PIPE, text=True)
+    demo.started.append(process)
+    output, _ = process.communicate()
+    demo.started.remove(process)
+    if process.returncode:
+        raise SystemExit(process.returncode)
+    if not quiet:
+        say("\n".join("    " + line for line in output.rstrip().splitlines()))
+    return output
+
+
+def ask(demo: Demo, member: str, *question: str) -> Any:
+    """Return the JSON answer to a question of a member."""
+    return json.loads(run(demo, [*demo.member(member), *question, "--json"], quiet=True))
+
+
+def draw_phantoms(demo: Demo) -> None:
+    """Draw the phantoms that are not there yet, on two processes."""
+    from peer_client.ct.hospitals import read_hospitals
+    from peer_client.ct.phantoms import write_phantoms
+
+    begin = last = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= 2 and done:
+            last = now
+            left = (now - begin) / done * (total - done)
+            say(f"  phantoms: {done} of {total}, about {left:.0f} s left")
+
+    write_phantoms(read_hospitals(demo.hospitals_file), demo.data, progress=progress, processes=2)
+
+
+def agree(demo: Demo) -> None:
+    """Propose a new study and let a majority of the hospitals approve it."""
+    known = ask(demo, demo.hospitals[0], "study", "list")
+    names = {each["study"] for each in known}
+    number = next(n for n in range(1, len(names) + 2) if f"demo-{n}" not in names)
+    demo.study = f"demo-{number}"
+    first, *others = demo.hospitals
+    propose = ["study", "propose", str(EXAMPLES / "study.yaml")]
+    options = ["--hospitals", str(demo.hospitals_file), "--name", demo.study]
+    run(demo, [*demo.member(first), *propose, *options])
+    for name in others:
+        approve = ["study", "approve", demo.study, "--yes", "--wait", "20"]
+        run(demo, [*demo.member(name), *approve], quiet=name != others[0])
+    run(demo, [*demo.member(first), "study", "list"])
+
+
+def last_line(path: Path) -> str:
+    """Return the last line of a log."""
+    with suppress(OSError):
+        lines = path.read_text(errors="replace").strip().splitlines()
+        if lines:
+            return lines[-1].split("\r")[-1]
+    return "starting"
+
+
+def train(demo: Demo) -> None:
+    """Let every hospital train, each its own process, and show all of them until they end."""
+    clients: dict[str, subprocess.Popen[str]] = {}
+    logs = {name: demo.output / f"{name}.log" for name in demo.hospitals}
+    for name in demo.hospitals:
+        command = [*demo.member(name), "train", "--study", demo.study]
+        command += ["--rounds", str(demo.rounds), "--data", str(demo.data)]
+        command += ["--hospitals", str(demo.hospitals_file), "--json"]
+        say(shown(command) + " &")
+        with (
+            logs[name].open("w") as log,
+            (demo.output / f"{name}.rounds.json").open("w") as result,
+        ):
+            clients[name] = subprocess.Popen(program(command), stdout=result, stderr=log, text=True)
+        demo.started.append(clients[name])
+    say(f"  logs: {demo.output}/<hospital>.log")
+    watch(clients, logs)
+    for name, client in clients.items():
+        demo.started.remove(client)
+        if client.returncode:
+            say(f"\n{name} stopped: the end of {logs[name]}\n{logs[name].read_text()[-2000:]}")
+            raise SystemExit(client.returncode)
+
+
+def watch(clients: dict[str, subprocess.Popen[str]], logs: dict[str, Path]) -> None:
+    """Show where each hospital is: a table that renews itself, or lines in a pipe."""
+    if sys.stdout.isatty():
+        from rich.live import Live
+        from rich.table import Table
+
+        def table() -> Table:
+            grid = Table("hospital", "now", show_header=True)
+            for name, client in clients.items():
+                text = "done" if client.poll() == 0 else last_line(logs[name])
+                grid.add_row(name, text)
+            return grid
+
+        with Live(table(), refresh_per_second=2) as live:
+            while any(client.poll() is None for client in clients.values()):
+                live.update(table())
+                if any(client.returncode for client in clients.values()):
+                    return
+                time.sleep(0.3)
+            live.update(table())
+        return
+    shown_at = time.monotonic()
+    while any(client.poll() is None for client in clients.values()):
+        if any(client.returncode for client in clients.values()):
+            return
+        if time.monotonic() - shown_at >= LINE_EVERY_S:
+            shown_at = time.monotonic()
+            for name in clients:
+                say(f"  {name:<10} {last_line(logs[name])}")
+        time.sleep(0.3)
+
+
+def audit(demo: Demo) -> dict[str, Any]:
+    """Ask what an auditor would, as the authority and as a hospital; return the lineage."""
+    authority = demo.member(AUTHORITY)
+    run(demo, [*authority, "audit", "study", demo.study])
+    run(demo, [*authority, "audit", "round", demo.study, "1"])
+    run(demo, [*authority, "audit", "history", demo.study, "1"])
+    prove = ["audit", "lineage", demo.study, "--recompute", "--blocks"]
+    run(demo, [*demo.member(demo.hospitals[0]), *prove])
+    lineage: dict[str, Any] = ask(
+        demo, demo.hospitals[0], "audit", "lineage", demo.study, "--blocks"
+    )
+    return lineage
+
+
+def report(demo: Demo, lineage: dict[str, Any]) -> list[Path]:
+    """Write the table and the pictures, print the table, and return what was written."""
+    from peer_client.report import RoundRow, table_cells, write_report
+
+    own = json.loads((demo.output / f"{demo.hospitals[0]}.rounds.json").read_text())
+    seconds = {each["round"]: each for each in own}
+    rows = []
+    for each in lineage["rounds"]:
+        number = each["round"]
+        record = ask(demo, AUTHORITY, "audit", "round", demo.study, str(number))
+        confirmed = record["confirmations"]
+        rows.append(
+            RoundRow(
+                round_number=number,
+                state=each["state"],
+                contributors=tuple(each["contributors"]),
+                coalition_max=each["coalition_max"],
+                seconds=seconds.get(number, {}).get("seconds", {}),
+                ledger_bytes=lineage["chain"]["bytes_by_round"].get(str(number), 0),
+                upload_bytes=max(
+                    (update["upload_bytes"] for update in record["updates"].values()), default=0
+                ),
+                metrics={
+                    msp: {name: value / 1e6 for name, value in vote["metrics_ppm"].items()}
+                    for msp, vote in confirmed.items()
+                },
+            )
+        )
+    say(f"  (seconds by phase as {demo.hospitals[0]} saw them)")
+    from rich.console import Console
+    from rich.table import Table
+
+    head, cells = table_cells(rows)
+    table = Table(
+        *head, title=f"Study {demo.study}: AUC by patient and Dice on validation patients"
+    )
+    for row in cells:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    masks = mask_pictures(demo)
+    page = write_report(demo.output, f"Study {demo.study}", rows, masks=masks)
+    return [page, *sorted(demo.output.glob("*.png"))]
+
+
+def mask_pictures(demo: Demo) -> list[Any]:
+    """Export the model and read two validation slices of each hospital that has masks with it."""
+    from model.prediction import predict
+    from model.threads import set_threads
+    from peer_client.cli.training import slices_cache
+    from peer_client.ct.cohort import load_cohort
+    from peer_client.ct.hospitals import read_hospitals
+    from peer_client.models import read_exported
+    from peer_client.report import MaskPicture
+
+    first = demo.hospitals[0]
+    file = demo.output / f"{first}.keras"
+    export = ["model", "export", "--study", demo.study, "--output", str(file)]
+    run(demo, [*demo.member(first), *export])
+    set_threads(2)
+    net = read_exported(file)
+    pictures = []
+    for hospital in read_hospitals(demo.hospitals_file):
+        size_px = net.encoder.input_shape[1]
+        cohort = load_cohort(hospital, demo.data, size_px=size_px, cache=slices_cache())
+        masked = cohort.validation.with_masks()
+        if not len(masked):
+            continue
+        order = sorted(range(len(masked)), key=lambda row: -int((masked.masks[row] > 0).sum()))
+        for row in order[: len(order) // 2 + 1 : max(1, len(order) // 2)][:2]:
+            _, lesions = predict(net, masked.images[row : row + 1])
+            pictures.append(
+                MaskPicture(
+                    f"{hospital.name}, {masked.patients[row]}",
+                    masked.images[row, :, :, 0],
+                    lesions[0],
+                    masked.masks[row],
+                )
+            )
+    return pictures
+
+
+def finish(demo: Demo, files: Sequence[Path]) -> None:
+    """Say what was written, what was kept, and what to try next."""
+    first = demo.hospitals[0]
+    sample = next(iter(sorted((demo.data).rglob("*.png"))), demo.data)
+    say("  written: " + "\n           ".join(map(str, files)))
+    say(f"\nNothing is left running. The ledgers, keys and models are kept in {demo.root}")
+    say("Next:")
+    for command in (
+        ["source", str(PROGRAMS / "activate")],
+        ["consortium", "up", "--root", str(demo.root)],
+        ["consortium", "status", "--root", str(demo.root)],
+        [
+            *demo.member(first),
+            "predict",
+            "--model",
+            str(demo.output / f"{first}.keras"),
+            str(sample),
+        ],
+        [*demo.member(AUTHORITY), "audit", "lineage", demo.study],
+        ["consortium", "stop", "--root", str(demo.root)],
+        ["consortium", "down", "--root", str(demo.root)],
+    ):
+        say(shown(command))
+
+
+@contextmanager
+def nothing_left_running(demo: Demo) -> Iterator[None]:
+    """Stop every process this run started, whatever happens."""
+    try:
+        yield
+    finally:
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for process in list(demo.started):
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+        for process in list(demo.started):
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        if (demo.root / "crypto-config.yaml").exists():
+            stop = program(["consortium", "stop", "--root", str(demo.root)])
+            subprocess.run(stop, stdout=subprocess.DEVNULL, check=False)
+        signal.signal(signal.SIGINT, handler)
+
+
+def play(demo: Demo, own_data: bool) -> None:
+    """Run the six steps."""
+    begin = time.monotonic()
+    step = heading(1, "The consortium: four hospitals, one authority, four BFT ordering nodes")
+    if not (demo.root / "crypto-config.yaml").exists():
+        run(demo, ["consortium", "init", "--root", str(demo.root),
+                   "--config", str(PROJECT / "crypto-config.yaml")], quiet=True)  # fmt: skip
+    up = ["consortium", "up", "--root", str(demo.root)]
+    say(shown(up))
+    bringing_up = subprocess.Popen(program(up), text=True)
+    demo.started.append(bringing_up)
+    if not own_data:
+        draw_phantoms(demo)  # while the nodes start
+    bringing_up.wait()
+    demo.started.remove(bringing_up)
+    if bringing_up.returncode:
+        raise SystemExit(bringing_up.returncode)
+    run(demo, ["consortium", "status", "--root", str(demo.root)])
+    say(f"  {time.monotonic() - step:.0f} s")
+    step = heading(2, "The study: what is trained and how, agreed on the ledger")
+    agree(demo)
+    say(f"  {time.monotonic() - step:.0f} s")
+    step = heading(3, f"Training: {demo.rounds} rounds, each hospital its own process")
+    say(f"  (started {time.monotonic() - begin:.0f} s after the beginning)")
+    train(demo)
+    say(f"  {time.monotonic() - step:.0f} s")
+    step = heading(4, "The audit: every record, every model from the initial one, every block")
+    lineage = audit(demo)
+    heading(5, "What came out")
+    files = report(demo, lineage)
+    heading(6, "End")
+    finish(demo, files)
+
+
+@click.command()
+@click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path),
+              help="Folder of CT with an index.csv; phantoms are drawn without it.")  # fmt: skip
+@click.option("--hospitals", "hospitals_file",
+              type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Whose parts are which; examples/real_ct.yaml with --data.")  # fmt: skip
+@click.option("--rounds", type=click.IntRange(1), default=4, show_default=True)
+@click.option("--root", type=click.Path(file_okay=False, path_type=Path),
+              help="Where the consortium lies (default: under the XDG data folder).")  # fmt: skip
+def main(data: Path | None, hospitals_file: Path | None, rounds: int, root: Path | None) -> None:
+    """Run a whole consortium on this machine: four hospitals train one network together."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    kept = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    base = root or kept / "capsule-consortium" / "demo"
+    default = EXAMPLES / ("real_ct.yaml" if data else "phantoms.yaml")
+    hospitals_file = hospitals_file or default
+    from peer_client.ct.hospitals import read_hospitals
+
+    names = tuple(hospital.member for hospital in read_hospitals(hospitals_file))
+    output = base / "runs" / time.strftime("%Y%m%d-%H%M%S")
+    output.mkdir(parents=True, exist_ok=True)
+    demo = Demo(
+        root=base / "consortium",
+        output=output,
+        data=data.resolve() if data else base / "phantoms",
+        hospitals_file=hospitals_file,
+        hospitals=names,
+        rounds=rounds,
+    )
+    with nothing_left_running(demo):
+        try:
+            play(demo, own_data=data is not None)
+        except KeyboardInterrupt:
+            say("\nstopping what was started; the data is kept")
+            raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()
