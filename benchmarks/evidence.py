@@ -1,4 +1,4 @@
-"""`make evidence DATA=...`: every comparison of docs/evidence.md, cell by cell, going on where it stopped.
+"""`make evidence DATA=...`: the comparisons of docs/evidence.md, going on where it stopped.
 
 python benchmarks/evidence.py --data DIR --cache DIR [--only headline] [--rotations 0,1,2,3,4]
 """

@@ -24,6 +24,7 @@ from model.weights import initial_vector, set_vector
 from peer_client.ct.cohort import Cohort, SliceSet, load_cohort
 from peer_client.ct.hospitals import HospitalData
 from peer_client.evaluation.readings import Reading, read_slices, thinned
+from peer_client.hospital import training_slices
 from peer_client.simulation.averaging import FloatAverage, PlainAverage
 from peer_client.simulation.federation import (
     FederationState,
@@ -33,7 +34,7 @@ from peer_client.simulation.federation import (
     whole_vector,
 )
 from peer_client.simulation.recipe import Recipe
-from peer_client.simulation.sites import build_network, reader_of, training_slices
+from peer_client.simulation.sites import build_network, reader_of
 from peer_client.simulation.steps import adapt, train_alone, train_pooled
 from peer_client.study_file import weights_of
 

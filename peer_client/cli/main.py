@@ -10,8 +10,10 @@ from pathlib import Path
 import click
 
 from peer_client.cli.audit import audit
+from peer_client.cli.evaluate import evaluate
 from peer_client.cli.models import model, predict
 from peer_client.cli.output import CommandGroup
+from peer_client.cli.simulate import simulate
 from peer_client.cli.studies import study
 from peer_client.cli.training import status, train
 
@@ -40,3 +42,5 @@ main.add_command(status)
 main.add_command(predict)
 main.add_command(model)
 main.add_command(audit)
+main.add_command(evaluate)
+main.add_command(simulate)

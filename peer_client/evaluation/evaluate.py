@@ -112,11 +112,7 @@ def evaluate(
     figures = []
     for name, slices in parts.items():
         reading = decider.read(slices, progress(f"slices of {name} read"))
-        figures.append(
-            part_figures(
-                name, reading, calibration=decider.calibration, points=decider.points, seed=seed
-            )
-        )
+        figures.append(part_figures(name, reading, decision=decider.decision, seed=seed))
     notes += [
         f"{name}: no lungs were found in {missing} of {len(slices)} slices; they count as they are"
         for name, slices in parts.items()

@@ -23,6 +23,7 @@ from model.evaluation import (
     rates,
 )
 from peer_client.evaluation.readings import Reading
+from peer_client.personal.choice import Decision
 from peer_client.personal.scores import by_patient
 
 DRAWS = 2000
@@ -86,8 +87,7 @@ def part_figures(
     part: str,
     reading: Reading,
     *,
-    calibration: Calibration,
-    points: Mapping[str, OperatingPoint],
+    decision: Decision,
     seed: int = 0,
     draws: int = DRAWS,
 ) -> PartFigures:
@@ -96,8 +96,7 @@ def part_figures(
     Args:
         part: Its name.
         reading: The model's answers.
-        calibration: The model's own, from a patient's score to a probability.
-        points: The model's own thresholds on a patient's score, "balanced" at least.
+        decision: The model's own probability and thresholds, "balanced" at least.
         seed: Of the resampling, so that figures repeat.
         draws: Number of resamples, and of permutations.
 
@@ -110,9 +109,9 @@ def part_figures(
     if len(reading.labels):
         scores = by_patient(reading)
         patients = len(scores.patients)
-        figures |= _probability_figures(scores, calibration)
+        figures |= _probability_figures(scores, decision.calibration)
         if len(set(scores.labels.tolist())) == 2:
-            figures |= _ranking_figures(scores, reading, points, seed, draws)
+            figures |= _ranking_figures(scores, reading, decision.points, seed, draws)
         else:
             notes.append(
                 f"all {patients} patients have label {int(scores.labels[0])}: no AUC, no rates"

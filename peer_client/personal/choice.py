@@ -36,6 +36,33 @@ WANTED_RATE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
+class Decision:
+    """From a patient's score to a probability and to decisions.
+
+    Attributes:
+        calibration: From a patient's score to a probability.
+        points: "balanced", "sensitive" and "specific" thresholds on a patient's score.
+    """
+
+    calibration: Calibration
+    points: Mapping[str, OperatingPoint]
+
+
+def decision_of(scores: PatientScores) -> Decision:
+    """Fit calibration and thresholds to the validation patients' scores.
+
+    Raises:
+        EvaluationError: The patients are all of one class.
+    """
+    points = {
+        "balanced": balanced_point(scores.labels, scores.scores),
+        "sensitive": sensitive_point(scores.labels, scores.scores, sensitivity=WANTED_RATE),
+        "specific": specific_point(scores.labels, scores.scores, specificity=WANTED_RATE),
+    }
+    return Decision(fit_calibration(scores.labels, scores.scores), points)
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """What a hospital serves, and on what grounds.
 
@@ -45,8 +72,7 @@ class Choice:
         mask_member: The model whose lesion maps are served.
         auc_validation: AUC by patient of every candidate on the validation patients.
         dice_validation: Mean Dice of every model on validation masks; empty without masks.
-        calibration: From a patient's score to a probability.
-        points: "balanced", "sensitive" and "specific" thresholds on a patient's score.
+        decision: Probability and thresholds.
     """
 
     name: str
@@ -54,8 +80,7 @@ class Choice:
     mask_member: str
     auc_validation: Mapping[str, float]
     dice_validation: Mapping[str, float]
-    calibration: Calibration
-    points: Mapping[str, OperatingPoint]
+    decision: Decision
 
 
 def choose(readings: Mapping[str, Reading]) -> Choice:
@@ -86,8 +111,7 @@ def choose(readings: Mapping[str, Reading]) -> Choice:
         mask_member=_mask_member(dice, readings),
         auc_validation=found,
         dice_validation=dice,
-        calibration=fit_calibration(scores[chosen].labels, scores[chosen].scores),
-        points=_points(scores[chosen]),
+        decision=decision_of(scores[chosen]),
     )
 
 
@@ -110,14 +134,6 @@ def decided(auc_validation: Mapping[str, float]) -> str:
         return MIXTURE
     best = max(auc_validation.values())
     return next(name for name in PREFERENCE if auc_validation.get(name) == best)
-
-
-def _points(scores: PatientScores) -> dict[str, OperatingPoint]:
-    return {
-        "balanced": balanced_point(scores.labels, scores.scores),
-        "sensitive": sensitive_point(scores.labels, scores.scores, sensitivity=WANTED_RATE),
-        "specific": specific_point(scores.labels, scores.scores, specificity=WANTED_RATE),
-    }
 
 
 def _dice_item(item: tuple[str, Reading]) -> tuple[str, float | None]:

@@ -17,12 +17,18 @@ from numpy.typing import NDArray
 from model.calibration import Calibration, OperatingPoint
 from peer_client.ct.cohort import SliceSet
 from peer_client.evaluation.readings import Progress, Reading, read_slices
+from peer_client.personal.choice import Decision
 from peer_client.personal.manifest import TrainingManifest
 from peer_client.personal.scores import mixed_logits
 from peer_client.personal.served import ServedModel, load_served, read_facts
 
 if TYPE_CHECKING:
     from model.network import SliceNetwork
+
+EVEN_ODDS = Decision(
+    Calibration(1.0, 0.0, 0, 0.5),
+    {"balanced": OperatingPoint(0.0, float("nan"), float("nan"))},
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,16 +51,9 @@ class Decider:
         return self.served.manifest if self.served is not None else None
 
     @property
-    def calibration(self) -> Calibration:
-        """From a patient's score to a probability."""
-        return self.served.choice.calibration if self.served else Calibration(1.0, 0.0, 0, 0.5)
-
-    @property
-    def points(self) -> dict[str, OperatingPoint]:
-        """Thresholds on a patient's score."""
-        if self.served is None:
-            return {"balanced": OperatingPoint(0.0, float("nan"), float("nan"))}
-        return dict(self.served.choice.points)
+    def decision(self) -> Decision:
+        """Probability and thresholds; of a plain network even odds, uncalibrated."""
+        return self.served.choice.decision if self.served is not None else EVEN_ODDS
 
     def read(self, slices: SliceSet, progress: Progress | None = None) -> Reading:
         """Read slices with every member that is needed.

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.calibration import Calibration, OperatingPoint
-from peer_client.personal.choice import Choice
+from peer_client.personal.choice import Choice, Decision
 from peer_client.personal.errors import ServedModelError
 from peer_client.personal.manifest import TrainingManifest
 from peer_client.personal.scores import PATIENT_RULE, Member
@@ -149,8 +149,9 @@ def _facts(served: ServedModel) -> dict[str, Any]:
         "choice": asdict(choice),
         "patient_rule": PATIENT_RULE,
         "calibration_note": (
-            f"fitted on {choice.calibration.patients} validation patients, of whom "
-            f"{100 * choice.calibration.prevalence:.0f} % had the finding; holds for that mix only"
+            f"fitted on {choice.decision.calibration.patients} validation patients, of whom "
+            f"{100 * choice.decision.calibration.prevalence:.0f} % had the finding; "
+            "holds for that mix only"
         ),
         "training": dict(served.training),
         "manifest": {
@@ -169,8 +170,10 @@ def _choice(facts: Mapping[str, Any]) -> Choice:
         mask_member=str(found["mask_member"]),
         auc_validation=dict(found["auc_validation"]),
         dice_validation=dict(found["dice_validation"]),
-        calibration=Calibration(**found["calibration"]),
-        points={name: OperatingPoint(**each) for name, each in found["points"].items()},
+        decision=Decision(
+            Calibration(**found["decision"]["calibration"]),
+            {name: OperatingPoint(**each) for name, each in found["decision"]["points"].items()},
+        ),
     )
 
 

@@ -24,3 +24,10 @@ class ResumeError(SimulationError):
 
     exit_code: ClassVar[int] = 77
     hint: ClassVar[str] = "Name another --output, or remove the folder to begin anew."
+
+
+class StuckRoundError(SimulationError):
+    """A simulated round did not end: a fault of the programs, not of the settings."""
+
+    exit_code: ClassVar[int] = 77
+    hint: ClassVar[str] = "Start again: finished rounds are kept. If it recurs, report it."

@@ -1,4 +1,4 @@
-"""Networks and training slices of simulated hospitals: the bridge between cohorts and the model."""
+"""Networks of simulated hospitals: from a recipe to what is trained and asked."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.config import CapsNetConfig
-from model.sampling import GROUND_GLASS, LESION, TrainingSlices
-from peer_client.ct.cohort import SliceSet
 from peer_client.evaluation.readings import Reader
 from peer_client.simulation.recipe import Recipe
 
@@ -43,15 +41,3 @@ def reader_of(net: Any) -> Reader:
         return predict(net, images)
 
     return read
-
-
-def training_slices(slices: SliceSet) -> TrainingSlices:
-    """Turn a hospital's training patients into what the model trains on.
-
-    Masks that show one tissue only do not tell its kind (they were drawn, or made by a program, as
-    "lesion"): their pixels teach where the lesion is and not what it is.
-    """
-    masks = slices.masks
-    if masks.size and masks.max() == GROUND_GLASS:
-        masks = np.where(masks > 0, np.uint8(LESION), np.uint8(0))
-    return TrainingSlices(slices.images, slices.labels, slices.patients, masks, slices.mask_index)

@@ -1,0 +1,117 @@
+"""`hospital-client simulate`: all hospitals of a file in one process."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from peer_client.cli.output import json_option, print_json, print_table
+
+#: Seconds between two lines of progress.
+LINE_EVERY_S = 5.0
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+@click.command()
+@click.option(
+    "--data", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder with index.csv (default: phantoms, drawn into the output folder).",
+)  # fmt: skip
+@click.option(
+    "--hospitals", "hospitals_file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="YAML file of hospitals (default: examples/real_ct.yaml; without --data phantoms.yaml).",
+)  # fmt: skip
+@click.option("--rounds", type=click.IntRange(1), default=10, show_default=True)
+@click.option("--local-steps", type=click.IntRange(1), default=24, show_default=True,
+              help="Steps of each hospital in each round.")  # fmt: skip
+@click.option("--adapt-steps", type=click.IntRange(0), default=120, show_default=True,
+              help="Steps each hospital takes from the last shared model.")  # fmt: skip
+@click.option("--bits", type=click.IntRange(2, 16), default=8, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--rotation", type=click.IntRange(0), default=0, show_default=True,
+              help="Move every fold on by so many (cross-validation).")  # fmt: skip
+@click.option("--encryption/--no-encryption", default=False, show_default=True,
+              help="Run complete clients over a ledger in memory, or sum integers.")  # fmt: skip
+@click.option("--output", required=True, type=click.Path(file_okay=False, path_type=Path))
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True,
+              help="Processor threads; 1 repeats bit for bit.")  # fmt: skip
+@json_option
+def simulate(
+    folder: Path | None,
+    hospitals_file: Path | None,
+    rounds: int,
+    local_steps: int,
+    adapt_steps: int,
+    bits: int,
+    seed: int,
+    rotation: int,
+    encryption: bool,
+    output: Path,
+    threads: int,
+    as_json: bool,
+) -> None:
+    """Train all hospitals of a file in one process and choose what each serves.
+
+    For trying methods: one model file a hospital in OUTPUT/models, a table and pictures at the end.
+    May be stopped and started again. With --no-encryption no update is hidden from anybody.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from peer_client.cli.training import slices_cache
+    from peer_client.ct.hospitals import read_hospitals
+    from peer_client.simulation.pages import COLUMNS, result_json, table_rows
+    from peer_client.simulation.recipe import Recipe
+    from peer_client.simulation.simulate import Setting
+    from peer_client.simulation.simulate import simulate as run
+
+    default = EXAMPLES / ("phantoms.yaml" if folder is None else "real_ct.yaml")
+    hospitals = read_hospitals(hospitals_file or default)
+    if folder is None:
+        from peer_client.ct.phantoms import write_phantoms
+
+        folder = write_phantoms(hospitals, output / "phantoms", processes=threads)
+    setting = Setting(
+        hospitals=tuple(each.rotated(rotation) for each in hospitals),
+        folder=folder,
+        recipe=Recipe(
+            rounds=rounds,
+            local_steps=local_steps,
+            adapt_steps=adapt_steps,
+            bits=bits,
+            seed=seed,
+        ),
+        encryption=encryption,
+        output=output,
+        cache=slices_cache(),
+        threads=threads,
+    )
+    results = run(setting, Lines())
+    if as_json:
+        print_json({**result_json(setting, results), "output": str(output)})
+        return
+    print_table("on test patients", COLUMNS, table_rows(results))
+    click.echo(f"encryption {'on' if encryption else 'off'}; models, table and pictures: {output}")
+    click.echo("Research use, not a diagnosis.")
+
+
+class Lines:
+    """Prints what a simulation is at, to stderr, not more often than every few seconds."""
+
+    def __init__(self) -> None:
+        self._what = ("", "")
+        self._line_s = 0.0
+
+    def __call__(self, hospital: str, what: str, done: int, total: int) -> None:
+        """Show how far a hospital is."""
+        now = time.monotonic()
+        if now - self._line_s < LINE_EVERY_S and done < total:
+            return
+        if (hospital, what) == self._what and now - self._line_s < LINE_EVERY_S:
+            return
+        self._what, self._line_s = (hospital, what), now
+        count = f" {done} of {total}" if total > 1 else ""
+        click.echo(f"{hospital}: {what}{count}", err=True)
+        sys.stderr.flush()

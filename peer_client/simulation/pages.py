@@ -1,0 +1,118 @@
+"""The table and pictures at a simulation's end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chaincode.study import Study
+from chaincode.terms import round_parameters
+from peer_client.ct.cohort import Cohort
+from peer_client.report import RESEARCH_USE, MaskPicture, RoundRow, write_report
+from peer_client.store import write_file
+
+if TYPE_CHECKING:
+    from peer_client.simulation.rounds import SimulatedHospital
+    from peer_client.simulation.simulate import HospitalResult, Setting
+
+#: Validation slices with masks shown for each hospital.
+SHOWN = 4
+COLUMNS = ("hospital", "serves", "AUC test", "95 %", "alone", "Dice pooled", "alone", "p")
+
+
+def table_rows(results: Sequence[HospitalResult]) -> list[tuple[Any, ...]]:
+    """Return a row a hospital for `COLUMNS`."""
+    return [
+        (
+            each.hospital,
+            each.serves,
+            each.test.auc_patient,
+            f"{each.test.auc_patient_low:.2f} to {each.test.auc_patient_high:.2f}",
+            each.test_alone.auc_patient,
+            each.test.dice_pooled,
+            each.test_alone.dice_pooled,
+            each.test.permutation_p,
+        )
+        for each in results
+    ]
+
+
+def result_json(setting: Setting, results: Sequence[HospitalResult]) -> dict[str, Any]:
+    """Return the whole result as plain values."""
+    return {
+        "encryption": "on" if setting.encryption else "off",
+        "recipe": setting.recipe.to_dict(),
+        "hospitals": [each.to_json() for each in results],
+        "use": RESEARCH_USE,
+    }
+
+
+def write_pages(
+    setting: Setting,
+    study: Study,
+    hospitals: Sequence[SimulatedHospital],
+    cohorts: Mapping[str, Cohort],
+    results: Sequence[HospitalResult],
+) -> None:
+    """Write result.json and the report with its pictures."""
+    text = json.dumps(result_json(setting, results), indent=1, sort_keys=True)
+    write_file(setting.output / "result.json", text.encode())
+    coalition = round_parameters(study).coalition_max if setting.encryption else 0
+    rounds = []
+    for number in range(1, study.rounds + 1):
+        facts = {each.msp_id: each.store.read_facts(number) for each in hospitals}
+        any_facts = next(iter(facts.values()))
+        rounds.append(
+            RoundRow(
+                round_number=number,
+                state="PUBLISHED" if setting.encryption else "averaged",
+                contributors=tuple(facts),
+                coalition_max=coalition,
+                seconds=any_facts.get("seconds", {}),
+                upload_bytes=int(any_facts.get("upload_bytes", 0)),
+                metrics={msp: each.get("metrics", {}) for msp, each in facts.items()},
+            )
+        )
+    lines = [
+        f"Encryption was {'on' if setting.encryption else 'off: only integers were summed'}.",
+        "",
+        "| " + " | ".join(COLUMNS) + " |",
+        "|" + " --- |" * len(COLUMNS),
+    ]
+    lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in table_rows(results)]
+    lines += ["", "Test patients of one fold: mind the intervals. Models: `models/`."]
+    write_report(
+        setting.output, "Simulation", rounds, masks=_masks(hospitals, cohorts), closing=lines
+    )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _masks(
+    hospitals: Sequence[SimulatedHospital], cohorts: Mapping[str, Cohort]
+) -> list[MaskPicture]:
+    """Return validation slices with the lesion that the hospital's network, as it is now, sees."""
+    from model.prediction import predict
+
+    pictures = []
+    for each in hospitals:
+        slices = cohorts[each.name].validation
+        if not len(slices.mask_index):
+            continue
+        places = np.linspace(0, len(slices.mask_index) - 1, min(SHOWN, len(slices.mask_index)))
+        rows = slices.mask_index[places.round().astype(int)]
+        masks = slices.masks[places.round().astype(int)]
+        net: Any = getattr(each.trainer, "net")  # noqa: B009 - LocalTraining's; the protocol has none
+        _, lesions = predict(net, slices.images[rows])
+        for row, lesion, mask in zip(rows.tolist(), lesions, masks, strict=True):
+            pictures.append(
+                MaskPicture(f"{each.name} {row}", slices.images[row, :, :, 0], lesion, mask)
+            )
+    return pictures

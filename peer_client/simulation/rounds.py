@@ -1,0 +1,128 @@
+"""The federated rounds of a simulation, one after the other, kept so that a kill costs one round.
+
+Encryption off: each hospital's trainer takes its steps, and the round's integers are summed and
+applied by the clients' own code (`peer_client.simulation.averaging`). Encryption on: the same
+trainers sit behind complete clients over a ledger in memory
+(`peer_client.simulation.memory_rounds`). Rounding noise aside, both give the same models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from chaincode.study import Study
+from peer_client.desk import Trainer, TrainingProgress, TrainingTask
+from peer_client.simulation.averaging import PlainAverage
+from peer_client.store import ModelState, StudyStore
+from peer_client.study_file import initial_shared
+from peer_client.update import first_scales
+
+#: Told (hospital, what it does, steps done, steps in all).
+Told = Callable[[str, str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedHospital:
+    """One hospital of a simulation.
+
+    Attributes:
+        name: Name in tables.
+        msp_id: Its MSP.
+        trainer: Its patients and network.
+        store: Its files.
+        has_masks: Whether it has masks.
+    """
+
+    name: str
+    msp_id: str
+    trainer: Trainer
+    store: StudyStore
+    has_masks: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RoundDone:
+    """A finished round.
+
+    Attributes:
+        model: The shared model it made.
+        metrics: By MSP, as fractions: `auc_after` and others on validation patients.
+        upload_bytes: Of one hospital; 0 without encryption.
+        seconds: By phase, of the hospital that took longest in it; empty without encryption.
+    """
+
+    model: ModelState
+    metrics: Mapping[str, Mapping[str, float]]
+    upload_bytes: int
+    seconds: Mapping[str, float]
+
+
+def last_model(study: Study, hospitals: tuple[SimulatedHospital, ...]) -> ModelState:
+    """Return the newest model that every hospital has, the initial one if there is none."""
+    common = set.intersection(*(set(each.store.model_rounds()) for each in hospitals))
+    if common:
+        model = hospitals[0].store.read_model(max(common))
+        if model is not None:
+            return model
+    return ModelState(0, initial_shared(study), first_scales(study.weights))
+
+
+def plain_rounds(
+    study: Study, hospitals: tuple[SimulatedHospital, ...], told: Told
+) -> Iterator[RoundDone]:
+    """Run the rounds that are missing without encryption; yield each as it ends.
+
+    Args:
+        study: The terms.
+        hospitals: All hospitals.
+        told: Told how far each hospital is.
+    """
+    model = last_model(study, hospitals)
+    has_masks = {each.msp_id: each.has_masks for each in hospitals}
+    while model.round_number < study.rounds:
+        number = model.round_number + 1
+        task = TrainingTask(number, model.round_number, model.weights)
+        after = {}
+        for each in hospitals:
+            trained = each.store.read_trained(number)
+            if trained is None:
+                trained = each.trainer.train(task, _telling(told, each.name, number))
+                each.store.write_trained(number, trained)
+            after[each.msp_id] = trained
+        average = PlainAverage(
+            study.weights,
+            has_masks,
+            study.bits,
+            np.random.default_rng([study.seed, number]),
+            model.scales,
+        )
+        shared = average.apply(model.weights, after)
+        following = average.scales if average.scales is not None else model.scales
+        model = ModelState(number, shared, following)
+        metrics = {
+            each.msp_id: fractions(each.trainer.metrics_ppm(task, shared)) for each in hospitals
+        }
+        for each in hospitals:
+            each.store.write_facts(number, {"metrics": metrics[each.msp_id]})
+            each.store.write_model(model)
+            each.store.forget_upload(number)
+        yield RoundDone(model, metrics, 0, {})
+
+
+def _telling(told: Told, name: str, number: int) -> TrainingProgress:
+    return lambda done, total: told(name, f"round {number}", done, total)
+
+
+def fractions(ppm: Mapping[str, int]) -> dict[str, float]:
+    """Return metrics in millionths as fractions; counts stay.
+
+    >>> fractions({"auc_after": 750000, "validation_patients": 20})
+    {'auc_after': 0.75, 'validation_patients': 20.0}
+    """
+    return {
+        name: value / 1e6 if name.endswith(("_before", "_after")) else float(value)
+        for name, value in ppm.items()
+    }

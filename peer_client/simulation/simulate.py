@@ -1,0 +1,253 @@
+"""Simulate a consortium: all hospitals of a file in one process, from pictures to served models.
+
+    OUTPUT/settings.json          what is simulated; going on with other settings is refused
+    OUTPUT/work/<hospital>/       each hospital's store: models by round, weights trained alone
+    OUTPUT/models/<hospital>.*    what each hospital serves (peer_client.personal.served)
+    OUTPUT/result.json, report.md figures on test patients, learning curves, example masks
+
+Each step is kept as it ends, so a killed simulation goes on. Test patients are read once, after
+everything was chosen.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from chaincode.study import Study
+from peer_client.ct.cohort import Cohort, load_cohort
+from peer_client.ct.hospitals import HospitalData
+from peer_client.evaluation.figures import PartFigures, part_figures
+from peer_client.evaluation.readings import Reading
+from peer_client.hospital import LocalTraining
+from peer_client.personal.choice import ALONE, choose, decision_of
+from peer_client.personal.manifest import manifest_of
+from peer_client.personal.reading import Decider
+from peer_client.personal.scores import by_patient
+from peer_client.personal.served import LabelScheme, ServedModel, save_served
+from peer_client.simulation.errors import ResumeError
+from peer_client.simulation.homework import Homework, Vector
+from peer_client.simulation.memory_rounds import memory_rounds
+from peer_client.simulation.pages import write_pages
+from peer_client.simulation.recipe import Recipe
+from peer_client.simulation.rounds import SimulatedHospital, Told, last_model, plain_rounds
+from peer_client.simulation.study import ordering_claim, simulated_study
+from peer_client.store import StudyStore, read_file, write_file
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class HospitalResult:
+    """What one hospital has in the end.
+
+    Attributes:
+        hospital: Its name.
+        serves: "alone", "federated", "adapted" or "mixture".
+        auc_validation: By candidate, on validation patients (what the choice rests on).
+        dice_validation: By model, on validation masks.
+        test: Figures of what is served, on test patients.
+        test_alone: Figures of the model trained alone, on the same patients.
+        model: The served model's file, relative to the output folder.
+    """
+
+    hospital: str
+    serves: str
+    auc_validation: Mapping[str, float]
+    dice_validation: Mapping[str, float]
+    test: PartFigures
+    test_alone: PartFigures
+    model: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "hospital": self.hospital,
+            "serves": self.serves,
+            "auc_validation": dict(self.auc_validation),
+            "dice_validation": dict(self.dice_validation),
+            "test": self.test.to_json(),
+            "test_alone": self.test_alone.to_json(),
+            "model": self.model,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a simulation is of.
+
+    Attributes:
+        hospitals: Of the file.
+        folder: The data folder.
+        recipe: How they train.
+        encryption: Whether rounds run encrypted over a ledger in memory.
+        output: Where everything goes.
+        cache: Folder for normalised slices.
+        threads: Processor threads for TensorFlow; 1 repeats bit for bit.
+    """
+
+    hospitals: tuple[HospitalData, ...]
+    folder: Path
+    recipe: Recipe
+    encryption: bool
+    output: Path
+    cache: Path
+    threads: int = 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what another run must have in common to go on."""
+        index = (self.folder / "index.csv").read_bytes()
+        text = repr([(each.name, each.classes, each.masks, each.split) for each in self.hospitals])
+        return {
+            "format": FORMAT,
+            "recipe": self.recipe.to_dict(),
+            "encryption": self.encryption,
+            "hospitals": [each.name for each in self.hospitals],
+            "hospitals_sha256": sha256(text.encode()).hexdigest(),
+            "index_sha256": sha256(index).hexdigest(),
+        }
+
+
+def simulate(setting: Setting, told: Told) -> tuple[HospitalResult, ...]:
+    """Run a simulation, or go on with it.
+
+    Args:
+        setting: What to simulate.
+        told: Told (hospital, what it does, steps done, steps in all).
+
+    Returns:
+        One row a hospital.
+
+    Raises:
+        ResumeError: The output folder is of another simulation.
+        IntakeError: The data cannot be used.
+        RecipeError: The recipe is not one of a study.
+    """
+    claim_output(setting)
+    study = simulated_study(setting.hospitals, setting.recipe)
+    cohorts = {each.name: _cohort(each, setting, told) for each in setting.hospitals}
+    hospitals = tuple(
+        _simulated(each, cohorts[each.name], study, setting) for each in setting.hospitals
+    )
+    for done in _rounds(study, hospitals, setting, told):
+        told("all", f"round {done.model.round_number} of {study.rounds} done", 1, 1)
+    results = []
+    manifest = manifest_of(list(cohorts.values()))
+    for number, data in enumerate(setting.hospitals):
+        trainer = hospitals[number].trainer
+        assert isinstance(trainer, LocalTraining)  # noqa: S101 - made by _simulated
+        work = Homework(trainer.net, cohorts[data.name], setting.recipe, number, data.name, told)
+        store = hospitals[number].store
+        shared = last_model(study, hospitals).weights
+        vectors = work.vectors(store.folder, trainer.whole(shared))
+        readings = work.readings(cohorts[data.name].validation, vectors)
+        served = ServedModel(
+            net=trainer.net,
+            hospital=data.name,
+            labels=LabelScheme(data.label_positive, data.label_negative),
+            choice=choose(readings),
+            vectors=vectors,
+            manifest=manifest,
+            training=_training(setting, study),
+        )
+        path = setting.output / "models" / f"{data.name}.keras"
+        save_served(served, path)
+        results.append(
+            _result(served, cohorts[data.name], work, vectors, readings, setting.output, path)
+        )
+    write_pages(setting, study, hospitals, cohorts, results)
+    return tuple(results)
+
+
+def claim_output(setting: Setting) -> None:
+    """Write the settings to the output folder, or check that they are the same.
+
+    Raises:
+        ResumeError: They are not.
+    """
+    path = setting.output / "settings.json"
+    wanted = setting.to_json()
+    content = read_file(path)
+    if content is None:
+        write_file(path, json.dumps(wanted, indent=1, sort_keys=True).encode())
+        return
+    try:
+        found = json.loads(content)
+    except ValueError as error:
+        raise ResumeError(f"{path} is damaged") from error
+    different = sorted(key for key in wanted if found.get(key) != wanted[key])
+    if different:
+        raise ResumeError(f"{setting.output} holds a simulation with other {', '.join(different)}")
+
+
+def _cohort(data: HospitalData, setting: Setting, told: Told) -> Cohort:
+    return load_cohort(
+        data,
+        setting.folder,
+        size_px=setting.recipe.size_px,
+        cache=setting.cache,
+        progress=lambda done, total: told(data.name, "pictures normalised", done, total),
+        processes=setting.threads,
+        spatial=setting.recipe.spatial,
+        signal=setting.recipe.signal,
+    )
+
+
+def _simulated(
+    data: HospitalData, cohort: Cohort, study: Study, setting: Setting
+) -> SimulatedHospital:
+    store = StudyStore(setting.output / "work" / data.name)
+    trainer = LocalTraining(study, data.msp_id, cohort, store, threads=setting.threads)
+    return SimulatedHospital(data.name, data.msp_id, trainer, store, data.has_masks)
+
+
+def _rounds(
+    study: Study, hospitals: tuple[SimulatedHospital, ...], setting: Setting, told: Told
+) -> Any:
+    if setting.encryption:
+        claim = ordering_claim(setting.hospitals)
+        return memory_rounds(study, hospitals, claim, told, start=datetime.now(UTC))
+    return plain_rounds(study, hospitals, told)
+
+
+def _training(setting: Setting, study: Study) -> dict[str, Any]:
+    return {
+        "recipe": setting.recipe.to_dict(),
+        "encryption": "on" if setting.encryption else "off",
+        "study_sha256": study.sha256,
+        "hospitals": [each.name for each in setting.hospitals],
+    }
+
+
+def _result(
+    served: ServedModel,
+    cohort: Cohort,
+    work: Homework,
+    vectors: Mapping[str, Vector],
+    validation: Mapping[str, Reading],
+    output: Path,
+    path: Path,
+) -> HospitalResult:
+    """Read the test patients, once, and compute the figures."""
+    decider = Decider(served.hospital, served.net, served)
+    reading = decider.read(cohort.test)
+    alone = {ALONE: vectors[ALONE]}
+    own = decision_of(by_patient(validation[ALONE]))
+    return HospitalResult(
+        hospital=served.hospital,
+        serves=served.choice.name,
+        auc_validation=served.choice.auc_validation,
+        dice_validation=served.choice.dice_validation,
+        test=part_figures(
+            "test",
+            reading,
+            decision=served.choice.decision,
+        ),
+        test_alone=part_figures("test", work.readings(cohort.test, alone)[ALONE], decision=own),
+        model=path.relative_to(output).as_posix(),
+    )
