@@ -353,7 +353,7 @@ def submit_share_sum(
     claimed = read(Sha256, rules.text(digest), "the digest")
     dealers = rules.unopened_dealers(total, _msp_list(unopened, "the dealers"))
     content = rules.answer_or_report(ledger, dealers)
-    if content:
+    if not dealers:  # not `if content`: an empty share sum is no report
         rules.share_values(content)
     record = ShareSum(
         study=terms.study,
