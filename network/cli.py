@@ -28,6 +28,7 @@ from network.consortium.environment import (
     peer_cli_exports,
     write_profile,
 )
+from network.consortium.errors import DiskSpaceError
 from network.consortium.founding import found_alone, found_consortium, with_port_base
 from network.consortium.leftovers import prune_builds, prune_logs
 from network.consortium.member import CHAINCODE, ORDERER, PEER, TOPOLOGY_FILE
@@ -63,7 +64,11 @@ def _ends_with_exit_code(command: _Command) -> _Command:
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
-            return command(*args, **kwargs)
+            try:
+                return command(*args, **kwargs)
+            except OSError as error:
+                what = f"{error.filename}: " if error.filename else ""
+                raise DiskSpaceError(f"{what}{error.strerror or error}") from error
         except NetworkError as error:
             if kwargs.get("as_json"):
                 found = {"error": error.exit_code, "message": str(error), "hint": error.hint}

@@ -2,12 +2,14 @@
 
 Every step looks at what is there and does the rest, so `bring_up` may be repeated, after a crash
 too. Whatever it started is stopped again when it fails or is interrupted; nodes that ran before
-are left alone. Where all members run on one machine it plays each in turn; on separate hosts
-each member calls it for itself, with the genesis block and the public files handed over.
+are left alone, unless crypto-config.yaml says otherwise than when they were started. Where all
+members run on one machine it plays each in turn; on separate hosts each member calls it for
+itself, with the genesis block and the public files handed over.
 """
 
 from __future__ import annotations
 
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,7 +23,7 @@ from typing import Protocol, TypeVar
 from network.consortium.certificates import check_issued, read_file, write_public
 from network.consortium.channel import join_peer, wait_gossip, wait_ordering, wait_until
 from network.consortium.discovery import endorsing_members
-from network.consortium.errors import MemberFileError, NotInitialisedError
+from network.consortium.errors import DiskSpaceError, MemberFileError, NotInitialisedError
 from network.consortium.founding import check_public, user_names
 from network.consortium.genesis import majority, make_genesis_block
 from network.consortium.lifecycle import (
@@ -56,12 +58,13 @@ class Reporter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long each part may take, in seconds."""
+    """How long each part may take, in seconds, and what disk there must be."""
 
     node_s: float = 60.0
     gossip_s: float = 90.0
     ordering_s: float = 60.0
     approvals_s: float = 60.0
+    disk_free_bytes: int = 300_000_000
 
 
 @dataclass(slots=True)
@@ -122,6 +125,13 @@ class BringUp:
 
     def _check(self) -> None:
         for directory in self.directories:
+            free = shutil.disk_usage(directory.path).free
+            if free < self.limits.disk_free_bytes:
+                raise DiskSpaceError(
+                    f"only {free / 1e6:.0f} MB are free in {directory.path}; a member is not "
+                    f"started with less than {self.limits.disk_free_bytes / 1e6:.0f} MB"
+                )
+        for directory in self.directories:
             check_certificates(directory, self.topology, now=self.now)
         for node in self._nodes:
             if node.process() is None:
@@ -155,6 +165,12 @@ class BringUp:
         waiting = []
         for node in self._nodes:
             process = node.process()
+            if process is not None and not node.is_configured():
+                # crypto-config.yaml has changed since it was started: a new chaincode version has
+                # another package id, which the peer would refuse from the old service.
+                process.stop()
+                node.check_ports()
+                process = None
             if process is None:
                 node.write_configuration()
                 process = node.start(self.host)

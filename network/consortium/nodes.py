@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from network.consortium.builder import write_builder
 from network.consortium.founding import write_json
@@ -89,35 +90,39 @@ class Node:
         for host, key, port in self.ports():
             check_free(host, [(key, port)], member=self.member.name)
 
+    def configuration(self) -> tuple[Path, dict[str, Any]]:
+        """Return its configuration file and what belongs in it by crypto-config.yaml."""
+        folder = self.directory.configuration(self.kind).absolute()
+        if self.kind == PEER:
+            return folder / "core.yaml", PeerConfiguration(self.directory, self.topology).document()
+        if self.kind == ORDERER:
+            document = OrdererConfiguration(self.directory, self.topology).document()
+            return folder / "orderer.yaml", document
+        certificate, key = (str(path.absolute()) for path in self.directory.tls(CHAINCODE))
+        return folder / "settings.json", {
+            "format": SETTINGS_FORMAT,
+            "package_id": build_package(self.directory, self.topology).package_id,
+            "address": f"{self.member.host}:{self.member.ports.chaincode}",
+            "tls": {
+                "certificate": certificate,
+                "key": key,
+                "client_root": str(self.directory.tls_root.absolute()),
+            },
+        }
+
+    def is_configured(self) -> bool:
+        """Tell whether its configuration on disk, with which it was started, is the present one."""
+        path, document = self.configuration()
+        try:
+            return bool(json.loads(path.read_bytes()) == document)
+        except (OSError, ValueError):
+            return False
+
     def write_configuration(self) -> None:
         """Write its configuration anew from crypto-config.yaml and the certificates."""
-        folder = self.directory.configuration(self.kind)
         if self.kind == PEER:
             write_builder(self.directory.builder)
-            document = PeerConfiguration(self.directory, self.topology).document()
-            write_json(folder / "core.yaml", document)
-        elif self.kind == ORDERER:
-            document = OrdererConfiguration(self.directory, self.topology).document()
-            write_json(folder / "orderer.yaml", document)
-        else:
-            certificate, key = (str(path.absolute()) for path in self.directory.tls(CHAINCODE))
-            write_json(
-                self._settings,
-                {
-                    "format": SETTINGS_FORMAT,
-                    "package_id": build_package(self.directory, self.topology).package_id,
-                    "address": f"{self.member.host}:{self.member.ports.chaincode}",
-                    "tls": {
-                        "certificate": certificate,
-                        "key": key,
-                        "client_root": str(self.directory.tls_root.absolute()),
-                    },
-                },
-            )
-
-    @property
-    def _settings(self) -> Path:
-        return self.directory.configuration(CHAINCODE).absolute() / "settings.json"
+        write_json(*self.configuration())
 
     def start(self, host: Host) -> NodeProcess:
         """Start it; does not wait.
@@ -129,7 +134,7 @@ class Node:
         if self.kind == CHAINCODE:
             # -P: modules come from the installation, never from the current folder.
             command = [host.python, "-P", "-m", self.topology.chaincode.module]
-            command.append(str(self._settings))
+            command.append(str(self.configuration()[0]))
         else:
             self.directory.data(self.kind).mkdir(parents=True, exist_ok=True, mode=0o700)
             environment |= {
