@@ -56,9 +56,11 @@ MSPS = ("EastMSP", "NorthMSP", "SouthMSP", "WestMSP")
 START_S = 1_700_000_000
 
 
-def new_identity(msp: str) -> tuple[ec.EllipticCurvePrivateKey, bytes]:
-    """Make a P-256 key and a self-signed certificate for it."""
-    key = ec.generate_private_key(ec.SECP256R1())
+def new_identity(
+    msp: str, curve: ec.EllipticCurve | None = None
+) -> tuple[ec.EllipticCurvePrivateKey, bytes]:
+    """Make a key (on P-256 where no curve is named) and a self-signed certificate for it."""
+    key = ec.generate_private_key(curve or ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"client@{msp}")])
     start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
     certificate = (
@@ -177,9 +179,9 @@ class Played:
         for msp in (*self.study.msps, "AuthorityMSP"):
             self.add_identity(msp)
 
-    def add_identity(self, msp: str) -> Creator:
+    def add_identity(self, msp: str, curve: ec.EllipticCurve | None = None) -> Creator:
         """Give an organisation a client identity."""
-        key, certificate = new_identity(msp)
+        key, certificate = new_identity(msp, curve)
         self.keys[msp], self.creators[msp] = key, Creator(msp, certificate)
         return self.creators[msp]
 

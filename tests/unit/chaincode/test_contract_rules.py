@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from chaincode import aggregate, keys
 from chaincode.canonical import Record
@@ -660,6 +661,13 @@ def _() -> object:
     high = sign(played.keys[EAST], statement, low=False).hex()
     text = json.dumps(json.loads(signed) | {"signature": high})
     return played.submit(EAST, "join_round", study, number, text, transient=transient)
+
+
+@row("SignatureInvalidError", "a signature on another curve")
+def _() -> object:
+    played = Played().to_open()
+    played.add_identity(EAST, ec.SECP256K1())
+    return played.join(EAST)
 
 
 @row("SealingKeyLengthError", "a sealing key one byte short")
