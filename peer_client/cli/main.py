@@ -13,6 +13,7 @@ from peer_client.cli.audit import audit
 from peer_client.cli.evaluate import evaluate
 from peer_client.cli.models import model, predict
 from peer_client.cli.output import CommandGroup
+from peer_client.cli.reports import report
 from peer_client.cli.simulate import simulate
 from peer_client.cli.studies import study
 from peer_client.cli.training import status, train
@@ -42,5 +43,6 @@ main.add_command(status)
 main.add_command(predict)
 main.add_command(model)
 main.add_command(audit)
+main.add_command(report)
 main.add_command(evaluate)
 main.add_command(simulate)
