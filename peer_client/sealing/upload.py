@@ -181,34 +181,32 @@ def encrypt(
     in_polynomial = parameters.fields * RING_DEGREE
     rows = parameters.polynomials + 1
     ciphertext = np.empty((rows, RING_DEGREE), "<u8")
-    secret_values = secret.values()
+    hidden = secret.values()
+    negated = ring.negate(hidden)
     for start in range(0, rows, BLOCK):
         stop = min(start + BLOCK, rows)
         public = expand(round.study, round.round_number, stop - start, first=start)
-        block = _encryptions_of_zero(public, secret_values, errors, parameters.plaintext_modulus)
-        ciphertext[start:stop] = block
+        masked = ring.multiply(public, negated)
+        error = _scaled_errors(errors, stop - start, parameters.plaintext_modulus)
         packed = values[start * in_polynomial : stop * in_polynomial]
-        if packed.size:
-            for row, slots in enumerate(pack(packed, parameters)):
-                ciphertext[start + row] = encoder.add_encoded(block[row], public[row], slots)
-        wipe(block)
-    wipe(secret_values)
+        slots = pack(packed, parameters) if packed.size else ()
+        for row in range(stop - start):
+            message = slots[row] if row < len(slots) else None
+            ciphertext[start + row] = encoder.encrypt(masked[row], public[row], error[row], message)
+        wipe(masked)
+        wipe(error)
+    wipe(hidden)
+    wipe(negated)
     return ciphertext
 
 
-def _encryptions_of_zero(
-    public: ring.Residues, secret_values: ring.Residues, errors: KeyStream, modulus: int
-) -> ring.Residues:
-    """-a s + t e for a block of public polynomials, in NTT order."""
-    drawn = binomial(errors, public.size)
-    # |t e| <= 42 t < q / 2: the product is exact in 64 bits, so t costs no product modulo q.
-    scaled = drawn.astype(np.int64)
+def _scaled_errors(errors: KeyStream, rows: int, modulus: int) -> NDArray[np.int64]:
+    """Errors of some polynomials times t, exact in 64 bits: |t e| <= 42 t < q / 2."""
+    drawn = binomial(errors, rows * RING_DEGREE)
+    scaled = drawn.astype(np.int64).reshape(rows, RING_DEGREE)
     scaled *= modulus
-    noise = ntt.forward(ring.lift(scaled).reshape(public.shape))
-    zeros = ring.subtract(noise, ring.multiply(public, secret_values))
-    for buffer in (drawn, scaled, noise):
-        wipe(buffer)
-    return zeros
+    wipe(drawn)
+    return scaled
 
 
 def _seed(
@@ -233,5 +231,6 @@ def _check_values(values: NDArray[np.int64], parameters: RoundParameters) -> Non
             f"an update of {parameters.parameters} 64-bit integers is expected, "
             f"not {values.dtype} of shape {values.shape}"
         )
-    if int(values.min()) < 0 or int(values.max()) >= parameters.levels:
+    # Seen as unsigned, a negative value is a huge one: one pass finds both.
+    if int(values.view(np.uint64).max()) >= parameters.levels:
         raise SealingInputError(f"an update's values lie in 0 to {parameters.levels - 1}")
