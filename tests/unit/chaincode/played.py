@@ -27,8 +27,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from chaincode import contract, ntt, ring
 from chaincode.expansion import expand
 from chaincode.joining import P256_ORDER
-from chaincode.ledger import Creator
-from chaincode.memory_ledger import MemoryLedger, Simulation
+from chaincode.ledger import Creator, Ledger
+from chaincode.memory_ledger import MemoryLedger, MemoryView, Simulation
 from chaincode.parameters import NOISE_BOUND, RING_DEGREE, SHARE_PRIME, derive
 from chaincode.records import (
     BOX_BYTES,
@@ -212,6 +212,11 @@ class Played:
         texts = [str(a) for a in args]
         creator = self.creators[msp or self.study.msps[0]]
         return json.loads(self.ledger.evaluate(creator, function, *texts))
+
+    def view(self) -> Ledger:
+        """Return the ledger as a transaction of the first hospital would see it."""
+        simulation = Simulation("0" * 64, self.creators[self.study.msps[0]], self.now_s, "view")
+        return MemoryView(self.ledger, simulation, {})
 
     def round(self, number: int = 1) -> Round:
         """Return a round's record."""

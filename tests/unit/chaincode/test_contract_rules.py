@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from chaincode import aggregate, keys
+from chaincode import aggregate, keys, register
 from chaincode.canonical import Record
 from chaincode.errors import RuleError, from_message, rules
 from chaincode.memory_ledger import MemoryEndorseError
@@ -345,6 +345,18 @@ def _() -> object:
 @row("UnknownRecordError", "the key of a round that has none")
 def _() -> object:
     return Played().to_summed().query("round_key", "lungs", 1)
+
+
+@row("UnknownRecordError", "an aggregate before there is one")
+def _() -> object:
+    played = Played().to_submitting()
+    return register.aggregate(played.view(), "lungs", 1)
+
+
+@row("UnknownRecordError", "a manifest of a hospital that submitted none")
+def _() -> object:
+    played = Played().to_submitting()
+    return register.manifest(played.view(), "lungs", 1, EAST)
 
 
 @row("StudyExistsError", "a study of the same name with other terms")
@@ -776,6 +788,13 @@ def _() -> object:
     played = Played().to_submitting().update()
     played.ledger._private[keys.collection(EAST), keys.chunk("lungs", 1, 0)].value = b""
     return played.aggregate()
+
+
+@row("ChunkAbsentError", "a chunk that this peer lacks when the round key is checked")
+def _() -> object:
+    played = Played().to_summed().answer()
+    played.ledger._private[keys.collection(EAST), keys.chunk("lungs", 1, 0)].value = b""
+    return played.record_key()
 
 
 @row("ManifestPlaceError", "another hospital's manifest")
