@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -220,12 +220,26 @@ def audit(demo: Demo) -> dict[str, Any]:
     return lineage
 
 
+def phase_seconds(demo: Demo) -> dict[int, dict[str, float]]:
+    """Return for each round the longest time any hospital took for each phase.
+
+    Waiting for others is left out: it is their time.
+    """
+    longest: dict[int, dict[str, float]] = {}
+    for name in demo.hospitals:
+        for each in json.loads((demo.output / f"{name}.rounds.json").read_text()):
+            phases = longest.setdefault(each["round"], {})
+            for phase, seconds in each["seconds"].items():
+                if phase != "wait":
+                    phases[phase] = max(phases.get(phase, 0.0), seconds)
+    return longest
+
+
 def report(demo: Demo, lineage: dict[str, Any]) -> list[Path]:
     """Write the table and the pictures, print the table, and return what was written."""
-    from peer_client.report import RoundRow, table_cells, write_report
+    from peer_client.report import RoundRow, write_report
 
-    own = json.loads((demo.output / f"{demo.hospitals[0]}.rounds.json").read_text())
-    seconds = {each["round"]: each for each in own}
+    seconds = phase_seconds(demo)
     rows = []
     for each in lineage["rounds"]:
         number = each["round"]
@@ -237,7 +251,7 @@ def report(demo: Demo, lineage: dict[str, Any]) -> list[Path]:
                 state=each["state"],
                 contributors=tuple(each["contributors"]),
                 coalition_max=each["coalition_max"],
-                seconds=seconds.get(number, {}).get("seconds", {}),
+                seconds=seconds.get(number, {}),
                 ledger_bytes=lineage["chain"]["bytes_by_round"].get(str(number), 0),
                 upload_bytes=max(
                     (update["upload_bytes"] for update in record["updates"].values()), default=0
@@ -248,20 +262,39 @@ def report(demo: Demo, lineage: dict[str, Any]) -> list[Path]:
                 },
             )
         )
-    say(f"  (seconds by phase as {demo.hospitals[0]} saw them)")
-    from rich.console import Console
-    from rich.table import Table
-
-    head, cells = table_cells(rows)
-    table = Table(
-        *head, title=f"Study {demo.study}: AUC by patient and Dice on validation patients"
-    )
-    for row in cells:
-        table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    print_tables(demo, rows)
     masks = mask_pictures(demo)
     page = write_report(demo.output, f"Study {demo.study}", rows, masks=masks)
     return [page, *sorted(demo.output.glob("*.png"))]
+
+
+def print_tables(demo: Demo, rows: Sequence[Any]) -> None:
+    """Print what the rounds cost, and what they brought each hospital."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from peer_client.report import short_name, table_cells
+
+    console = Console(width=None if sys.stdout.isatty() else 150)
+    title = "Rounds: longest seconds of any hospital by phase, bytes of all on the ledger"
+    head, cells = table_cells([replace(row, metrics={}) for row in rows])
+    table = Table(*head, title=title, title_justify="left")
+    for row in cells:
+        table.add_row(*row)
+    console.print(table)
+    hospitals = sorted({msp for row in rows for msp in row.metrics})
+    title = "Validation patients of each hospital: AUC by patient (a constant classifier has 0.50)"
+    title += ", Dice of lesion masks"
+    table = Table("round", *map(short_name, hospitals), title=title, title_justify="left")
+    for row in rows:
+        shown_metrics = []
+        for msp in hospitals:
+            metrics = row.metrics.get(msp, {})
+            dice = f", Dice {metrics['dice_after']:.2f}" if "dice_after" in metrics else ""
+            known = "auc_after" in metrics
+            shown_metrics.append(f"AUC {metrics['auc_after']:.2f}{dice}" if known else "-")
+        table.add_row(str(row.round_number), *shown_metrics)
+    console.print(table)
 
 
 def mask_pictures(demo: Demo) -> list[Any]:
@@ -304,7 +337,7 @@ def mask_pictures(demo: Demo) -> list[Any]:
 def finish(demo: Demo, files: Sequence[Path]) -> None:
     """Say what was written, what was kept, and what to try next."""
     first = demo.hospitals[0]
-    sample = next(iter(sorted((demo.data).rglob("*.png"))), demo.data)
+    sample = next(iter(sorted(demo.data.glob("*/images/*.png"))), demo.data)
     say("  written: " + "\n           ".join(map(str, files)))
     say(f"\nNothing is left running. The ledgers, keys and models are kept in {demo.root}")
     say("Next:")
