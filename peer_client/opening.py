@@ -78,8 +78,11 @@ def answer(desk: Desk, records: RoundRecords) -> None:
     )
 
 
-def senders_of_key(desk: Desk, records: RoundRecords) -> tuple[str, ...]:
-    """Return T hospitals whose share sums open the round, in MSP order.
+def record_key(desk: Desk, records: RoundRecords) -> None:
+    """Have the round key recorded from T share sums that open the round.
+
+    Honest ones are searched here; the chaincode only verifies. The summed key check goes along, so
+    that no endorser need read the chunks again: it has the digest that the aggregate recorded.
 
     Raises:
         RoundKeyError: No T of the share sums sent so far do.
@@ -91,20 +94,24 @@ def senders_of_key(desk: Desk, records: RoundRecords) -> tuple[str, ...]:
     share_sums: ShareSums = {
         each.point: read_share_sum(each.share_sum) for each in answers.values() if each.share_sum
     }
+    check = checked_sum(desk, records)[-1]
     found = find_round_key(
         share_sums,
-        checked_sum(desk, records)[-1],
+        check,
         study=desk.study.study,
         round_number=number,
         parameters=desk.parameters,
         contributors=len(records.contributors),
     )
-    return tuple(sorted(msp_of[point] for point in found.senders))
-
-
-def senders_json(senders: tuple[str, ...]) -> str:
-    """Return the senders as the chaincode reads them."""
-    return encode(list(senders)).decode("ascii")
+    senders = sorted(msp_of[point] for point in found.senders)
+    desk.ledger.settle(desk.level_s)
+    desk.ledger.submit(
+        "record_round_key",
+        desk.study.study,
+        str(number),
+        encode([*senders]).decode("ascii"),
+        transient={"check_sum": check.astype("<u8").tobytes()},
+    )
 
 
 def checked_sum(desk: Desk, records: RoundRecords) -> Residues:

@@ -18,6 +18,8 @@ import time
 from dataclasses import dataclass, field
 
 from chaincode.errors import (
+    AbandonError,
+    ChunkError,
     DeadlineError,
     NotFoundError,
     OnceError,
@@ -26,6 +28,7 @@ from chaincode.errors import (
     StudyFinishedError,
     SuspendedError,
     TooFewContributorsError,
+    TooFewError,
 )
 from peer_client import opening, submission
 from peer_client.decision import (
@@ -46,8 +49,20 @@ from peer_client.round_records import RoundRecords, read_round
 
 logger = logging.getLogger(__name__)
 
-#: Refusals that mean "another was first" or "not yet": read the ledger again.
-PASSING = (OnceError, RoundStateError, DeadlineError, PublishError)
+#: Refusals that mean "another was first", "not yet", or "this endorser is a block behind": read the
+#: ledger again.
+PASSING = (
+    OnceError,
+    RoundStateError,
+    DeadlineError,
+    PublishError,
+    AbandonError,
+    TooFewError,
+    ChunkError,
+    NotFoundError,
+)
+#: Refusals that must have passed after this long, seconds: then they are an error after all.
+PASSING_S = 120.0
 
 
 class TrainingOvertakenError(Exception):
@@ -83,6 +98,7 @@ class _Memory:
     suspended: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
     told: str = ""
+    refused_since_s: float | None = None
 
 
 class HospitalRound:
@@ -142,19 +158,29 @@ class HospitalRound:
         try:
             self._do(act, records)
         except (ConflictError, *PASSING) as refusal:
-            if isinstance(refusal, StudyFinishedError):
-                raise
-            # Not an error: another hospital was first, or it is a moment too early.
-            logger.debug("%s: %s", act.name, refusal)
-            self._patience.lost(act, self.desk.now_s())
+            self._passes(act, refusal)
             return Act.WAIT
         except TrainingOvertakenError:
             logger.info("round %d moved on while this hospital trained", self.number)
             return Act.WAIT
+        self._memory.refused_since_s = None
         self._memory.seconds[act.name.lower()] = (
             self._memory.seconds.get(act.name.lower(), 0.0) + time.monotonic() - begin
         )
         return act
+
+    def _passes(self, act: Act, refusal: Exception) -> None:
+        """Take a refusal for what it mostly is: another was first, or it is a moment too early."""
+        now_s = self.desk.now_s()
+        since_s = self._memory.refused_since_s
+        self._memory.refused_since_s = now_s if since_s is None else since_s
+        lasting = isinstance(refusal, (ChunkError, NotFoundError))
+        if isinstance(refusal, StudyFinishedError) or (
+            lasting and since_s is not None and now_s - since_s > PASSING_S
+        ):
+            raise refusal
+        logger.debug("%s: %s", act.name, refusal)
+        self._patience.lost(act, now_s)
 
     def run(self, poll_s: float = 2.0) -> RoundOutcome:
         """Step until the round has ended here and on the ledger.
@@ -281,13 +307,10 @@ class HospitalRound:
 
     def _record_key(self, records: RoundRecords) -> None:
         try:
-            senders = opening.senders_of_key(self.desk, records)
+            opening.record_key(self.desk, records)
         except opening.NoRoundKeyError as error:
             self._memory.no_key_among = records.view().answered
             self._say("record_key", str(error))
-            return
-        self.desk.ledger.settle(self.desk.level_s)
-        self._submit("record_round_key", opening.senders_json(senders))
 
     def _check_overtaken(self) -> None:
         """Stop training for a round that has gone on without this hospital."""
