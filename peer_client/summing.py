@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,9 @@ from peer_client.ledger import HospitalLedger
 from peer_client.round_records import RoundRecords
 
 Residues = NDArray[np.uint64]
+
+#: Uploads read from the own peer at a time.
+READERS = 4
 
 
 def read_upload(ledger: HospitalLedger, manifest: Manifest, layout: UploadLayout) -> bytes:
@@ -65,7 +69,13 @@ def read_contributions(
 ) -> dict[str, bytes]:
     """Return the whole upload of each contributor, by MSP in MSP order."""
     layout = records.layout(parameters.polynomials)
-    return {msp: read_upload(ledger, records.updates[msp], layout) for msp in records.contributors}
+
+    def read(msp: str) -> bytes:
+        return read_upload(ledger, records.updates[msp], layout)
+
+    with ThreadPoolExecutor(max_workers=READERS) as pool:
+        found = pool.map(read, records.contributors)
+        return dict(zip(records.contributors, found, strict=True))
 
 
 def add_contributions(uploads: Mapping[str, bytes], parameters: RoundParameters) -> Residues:
