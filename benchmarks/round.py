@@ -1,0 +1,259 @@
+"""A whole encrypted round on real Fabric, without training: seconds by phase, medians.
+
+    python benchmarks/round.py [--parameters 1000000] [--rounds 5] [--bits 8]
+
+Four hospitals, each its own process with the client's own round code, over a consortium of four BFT
+ordering nodes and five peers in a temporary folder. The trainer returns random weights at once, so
+what is timed is everything else: joining, encrypting, dealing, sealing, submitting, the chaincode's
+checks and sums, answers, the key. Times are read at one gateway as the events of the chaincode
+arrive there. `round_seconds` is from the last join to the recorded key. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+PROJECT = Path(__file__).resolve().parent.parent
+STUDY = "benchmark"
+HOSPITALS = ("moscow1", "moscow2", "saopaulo", "ucsd")
+#: (phase, event that ends it, how many of them)
+PHASES = (
+    ("join", "round.joined", len(HOSPITALS)),
+    ("close_joins", "round.joins_closed", 1),
+    ("seal_and_put", "round.chunk", 0),
+    ("submit", "round.update", len(HOSPITALS)),
+    ("aggregate", "round.summed", 1),
+    ("answer", "round.share_sum", 3),
+    ("record_key", "round.key", 1),
+    ("open_and_confirm", "round.confirmed", 3),
+    ("publish", "round.published", 1),
+)
+
+
+@dataclass(slots=True)
+class RandomTrainer:
+    """Returns weights moved at random, at once."""
+
+    parameters: int
+
+    def train(self, task: Any, progress: Any) -> NDArray[np.float32]:
+        """Return new weights, float32, shape `(parameters,)`."""
+        noise = np.random.default_rng().normal(0, 1e-3, self.parameters)
+        moved: NDArray[np.float32] = (task.start + noise).astype(np.float32)
+        return moved
+
+    def metrics_ppm(self, task: Any, after: NDArray[np.float32]) -> Mapping[str, int]:
+        """Return metrics that pass the gate."""
+        return {"auc_before": 500_000, "auc_after": 500_000}
+
+
+def initial(parameters: int) -> NDArray[np.float32]:
+    """Return the weights the benchmark's study starts from."""
+    weights: NDArray[np.float32] = np.linspace(-1, 1, parameters, dtype=np.float32)
+    return weights
+
+
+def terms_of(parameters: int, bits: int, rounds: int) -> Any:
+    """Return the terms of a study with one tensor of so many values."""
+    from chaincode.study import (
+        Architecture,
+        Deadlines,
+        Ordering,
+        Study,
+        StudyHospital,
+        Weight,
+        weights_digest,
+    )
+    from peer_client.update import model_digest
+
+    weights = (Weight("weights", (parameters,), "all", 10_000_000),)
+    members = tuple(
+        StudyHospital(f"{name}MSP", point, 1, "none")
+        for point, name in enumerate(HOSPITALS, start=1)
+    )
+    return Study(
+        study=STUDY,
+        title="Benchmark of a round",
+        architecture=Architecture("none", {}),
+        label_scheme={"positive": "none"},
+        hospitals=members,
+        ordering=Ordering("BFT", 4),
+        bits=bits,
+        threshold=3,
+        contributors_min=3,
+        rounds=rounds,
+        local_steps=1,
+        seed=1,
+        weights=weights,
+        weights_sha256=weights_digest(weights),
+        initial_model_sha256=model_digest(initial(parameters)),
+        deadlines_s=Deadlines(600, 600, 600),
+        gate_margin_ppm=1_000_000,
+    )
+
+
+def take_part(member: str, parameters: int, rounds: int, ready: Any) -> None:
+    """Run one hospital's side of all rounds (a process of its own)."""
+    from peer_client.client import follow, member_client, open_desk
+    from peer_client.desk import unwatched
+    from peer_client.study import read_study
+
+    with member_client(Path(member)) as client:
+        terms = read_study(client.ledger, STUDY).terms
+        desk = open_desk(
+            client,
+            terms,
+            RandomTrainer(parameters),
+            watch=unwatched,
+            environment=os.environ,
+            initial=lambda: initial(parameters),
+        )
+        with desk as opened:
+            ready.wait()
+            for _ in follow(opened, rounds):
+                pass
+
+
+def seconds_by_phase(events: list[tuple[float, str]]) -> dict[str, float]:
+    """Return how long each phase of one round took, from the times of its events.
+
+    >>> times = [(0.0, "round.joined")] * 4 + [(0.5, "round.joins_closed")]
+    >>> seconds_by_phase(times)["close_joins"]
+    0.5
+    """
+    before = events[0][0]
+    seconds = {}
+    for phase, event, count in PHASES:
+        times = [at for at, name in events if name == event]
+        if not times:
+            continue
+        ended = times[min(count, len(times)) - 1] if count else times[-1]
+        seconds[phase] = round(max(ended - before, 0.0), 3)
+        before = max(before, ended)
+    return seconds
+
+
+def round_seconds(events: list[tuple[float, str]]) -> float:
+    """Return the seconds from the last join to the recorded key."""
+    joined = [at for at, name in events if name == "round.joined"]
+    key = next(at for at, name in events if name == "round.key")
+    return round(key - joined[len(HOSPITALS) - 1], 3)
+
+
+def watch_rounds(
+    directory: Any, rounds: int, start_block: int
+) -> dict[int, list[tuple[float, str]]]:
+    """Follow the chaincode's events until so many rounds were published; stamp each."""
+    seen: dict[int, list[tuple[float, str]]] = {}
+    published = 0
+    with directory.connect() as gateway:
+        contract = gateway.contract(directory.description()["chaincode"])
+        with contract.events(start_block) as stream:
+            for event in stream:
+                now = time.monotonic()
+                payload = json.loads(event.payload)
+                if payload["study"] != STUDY or not payload["round"]:
+                    continue
+                seen.setdefault(payload["round"], []).append((now, event.name))
+                print(f"  round {payload['round']}: {event.name}", file=sys.stderr)
+                if event.name == "round.published":
+                    published += 1
+                    if published == rounds:
+                        return seen
+    raise SystemExit("the event stream ended before the rounds did")
+
+
+def measure(root: Path, parameters: int, bits: int, rounds: int) -> dict[str, Any]:
+    """Agree on a study, run a warm-up round and `rounds` more, and return the medians."""
+    from network.consortium.member import MemberDirectory
+    from peer_client.audit import check_chain
+    from peer_client.client import member_client
+    from peer_client.study import approve, propose, read_study
+
+    directories = {name: MemberDirectory(root / name) for name in HOSPITALS}
+    terms = terms_of(parameters, bits, rounds + 1)
+    for number, name in enumerate(HOSPITALS):
+        with member_client(root / name) as client:
+            if number == 0:
+                committed = propose(client.ledger, terms)
+                client.ledger.wait_everywhere(committed.transaction_id, 10.0)
+            else:
+                approve(client.ledger, read_study(client.ledger, STUDY))
+    spawn = multiprocessing.get_context("spawn")
+    ready = spawn.Barrier(len(HOSPITALS))
+    workers = [
+        spawn.Process(
+            target=take_part, args=(str(root / name), parameters, rounds + 1, ready), daemon=True
+        )
+        for name in HOSPITALS
+    ]
+    for worker in workers:
+        worker.start()
+    with directories["ucsd"].connect() as gateway:
+        height = gateway.height()
+    seen = watch_rounds(directories["ucsd"], rounds + 1, height)
+    for worker in workers:
+        worker.join(60)
+    measured = [seen[number] for number in sorted(seen) if number > 1]
+    phases = [seconds_by_phase(events) for events in measured]
+    with member_client(root / "ucsd") as client:
+        chain = check_chain(client.ledger, study=STUDY)
+    on_chain = [chain.bytes_by_round[number] for number in sorted(seen) if number > 1]
+    from chaincode.terms import round_parameters
+
+    derived = round_parameters(terms)
+    return {
+        "system": "capsule-consortium",
+        "hospitals": len(HOSPITALS),
+        "parameters": parameters,
+        "bits": bits,
+        "rounds": rounds,
+        "round_seconds": statistics.median(map(round_seconds, measured)),
+        "round_seconds_all": [round_seconds(events) for events in measured],
+        "phases": {
+            name: statistics.median(each[name] for each in phases if name in each)
+            for name, _, _ in PHASES
+            if any(name in each for each in phases)
+        },
+        "bytes_on_chain": statistics.median(on_chain),
+        "bytes_beside_chain_per_hospital": derived.upload_bytes,
+    }
+
+
+@click.command()
+@click.option("--parameters", type=click.IntRange(1), default=1_000_000, show_default=True)
+@click.option("--bits", type=click.IntRange(2, 16), default=8, show_default=True)
+@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
+def main(parameters: int, bits: int, rounds: int) -> None:
+    """Time whole rounds on a real consortium in a temporary folder."""
+    program = str(Path(sys.executable).parent / "consortium")
+    with tempfile.TemporaryDirectory(prefix="benchmark-round-") as folder:
+        root = Path(folder) / "consortium"
+        place = ["--root", str(root)]
+        config = ["--config", str(PROJECT / "crypto-config.yaml"), "--port-base", "21000"]
+        subprocess.run([program, "init", *place, *config], check=True, stdout=sys.stderr)
+        try:
+            subprocess.run([program, "up", *place], check=True, stdout=sys.stderr)
+            result = measure(root, parameters, bits, rounds)
+        finally:
+            subprocess.run([program, "stop", *place], check=False, stdout=sys.stderr)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
