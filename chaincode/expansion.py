@@ -6,7 +6,7 @@ rounds. They are uniform in Z_q and count as values in NTT order.
 
 a_j: AES-256 in counter mode from block 0 under the key
 SHA-256(frame("roundkey/a/v1", study, round, j)); 64-bit little-endian words, low
-60 bits, values not below q skipped, the first 4096 kept (security.md, "Round
+60 bits, values not below q skipped, the first 4096 kept (docs/security.md, "Round
 keys").
 """
 
