@@ -50,7 +50,7 @@ class Demo:
     hospitals: tuple[str, ...]
     rounds: int
     study: str = ""
-    started: list[subprocess.Popen[str]] = field(default_factory=list)
+    started: list[subprocess.Popen[Any]] = field(default_factory=list)
 
     def member(self, name: str) -> list[str]:
         """Return the beginning of a member's commands."""
@@ -135,9 +135,17 @@ def agree(demo: Demo) -> None:
     propose = ["study", "propose", str(EXAMPLES / "study.yaml")]
     options = ["--hospitals", str(demo.hospitals_file), "--name", demo.study]
     run(demo, [*demo.member(first), *propose, *options])
-    for name in others:
-        approve = ["study", "approve", demo.study, "--yes", "--wait", "20"]
-        run(demo, [*demo.member(name), *approve], quiet=name != others[0])
+    approve = ["study", "approve", demo.study, "--yes", "--wait", "20"]
+    quietly = [
+        subprocess.Popen(program([*demo.member(name), *approve]), stdout=subprocess.DEVNULL)
+        for name in others[1:]
+    ]
+    demo.started += quietly
+    run(demo, [*demo.member(others[0]), *approve])
+    for process in quietly:
+        if process.wait():
+            raise SystemExit(process.returncode)
+        demo.started.remove(process)
     run(demo, [*demo.member(first), "study", "list"])
 
 
