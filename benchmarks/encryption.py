@@ -207,6 +207,7 @@ def _flare(sizes: Sequence[int]) -> list[Row]:
     return [
         {"system": "tenseal flare", **json.loads(line), "hospitals": None, "bits": None}
         for line in done.stdout.splitlines()
+        if line.startswith("{")  # TenSEAL prints notices of its own
     ]
 
 

@@ -221,9 +221,12 @@ def wide_modulus() -> int:
 def _context(plaintext_modulus: int) -> Any:
     seal: Any = Pyfhel()
     # contextGen reports bad parameters in its return value instead of raising.
-    outcome = seal.contextGen(
-        scheme="bgv", n=RING_DEGREE, t=plaintext_modulus, qi=[MODULUS], sec=SECURITY_LEVEL
-    )
+    try:
+        outcome = seal.contextGen(
+            scheme="bgv", n=RING_DEGREE, t=plaintext_modulus, qi=[MODULUS], sec=SECURITY_LEVEL
+        )
+    except (ValueError, RuntimeError) as error:
+        raise SealingInputError(f"SEAL refuses the parameters: {error}") from error
     if not str(outcome).startswith("success") or seal.t != plaintext_modulus:
         raise SealingInputError(f"SEAL refuses the parameters: {outcome}")
     seal.keyGen()  # decrypting crashes where no key pair was ever loaded
