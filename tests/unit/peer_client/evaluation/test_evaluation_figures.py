@@ -40,9 +40,7 @@ def reading(
 
 
 def test_every_promised_key_is_there() -> None:
-    found = part_figures(
-        "p", reading(["a", "b"], [0, 1], [-1, 1], []), decision=DECISION, draws=50
-    )
+    found = part_figures("p", reading(["a", "b"], [0, 1], [-1, 1], []), decision=DECISION, draws=50)
     assert set(found.to_json()) >= KEYS
 
 

@@ -13,7 +13,9 @@ from peer_client.personal.scores import by_patient, mixed_scores
 NOTHING = np.zeros((0, 3), np.int64)
 
 
-def reading(logits: list[float], labels: list[int], areas: list[list[int]] | None = None) -> Reading:
+def reading(
+    logits: list[float], labels: list[int], areas: list[list[int]] | None = None
+) -> Reading:
     """One slice a patient."""
     names = tuple(f"p{number}" for number in range(len(labels)))
     found = np.array(areas, np.int64) if areas else NOTHING
