@@ -2,12 +2,15 @@
 
 `TargetTrainer` moves the shared weights towards a target of its own by a fixed share: what the
 hospitals compute together is known beforehand, and a wrong sum is seen at once. `MemoryConsortium`
-gives each hospital a desk over one in-memory channel with a clock of its own.
+gives each hospital a desk over one in-memory channel with a clock that the test moves;
+`FabricConsortium` the same over a running network, where time passes by itself.
 """
 
 from __future__ import annotations
 
 import os
+import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -29,12 +32,15 @@ from chaincode.study import (
     weights_digest,
 )
 from chaincode.terms import round_parameters
+from network.consortium.member import MemberDirectory
 from peer_client.decision import Act
 from peer_client.desk import Desk, TrainingProgress, TrainingTask
-from peer_client.ledger import OrderingClaim
+from peer_client.fabric_ledger import FabricLedger
+from peer_client.ledger import HospitalLedger, Roots, Signer
 from peer_client.memory_hospital import MemoryHospital
 from peer_client.memory_identity import MemoryMember, new_member, roots_of
 from peer_client.round import HospitalRound
+from peer_client.round_records import RoundRecords, read_round
 from peer_client.sealing import Journal, SealingKeys, memory_backed_folder
 from peer_client.store import StudyStore
 from peer_client.study import approve, propose, read_study
@@ -47,7 +53,7 @@ WEIGHTS = (
     Weight("head/kernel", (10,), "personal", 0),
 )
 SHARED = 1300
-MSPS = ("EastMSP", "NorthMSP", "SouthMSP", "WestMSP")
+MSPS = ("moscow1MSP", "moscow2MSP", "saopauloMSP", "ucsdMSP")
 
 
 def initial_weights() -> NDArray[np.float32]:
@@ -60,6 +66,7 @@ def small_study(
     *,
     name: str = "small",
     without_masks: Sequence[str] = (),
+    deadline_s: int = 60,
     **terms: Any,
 ) -> Study:
     """Return the terms of a study of a small network for these hospitals."""
@@ -73,7 +80,7 @@ def small_study(
             StudyHospital(msp, point, int(msp not in without_masks), "other disease")
             for point, msp in enumerate(sorted(msps), start=1)
         ),
-        ordering=Ordering("BFT", max(len(msps), 4)),
+        ordering=Ordering("BFT", 4),
         bits=8,
         threshold=threshold,
         contributors_min=threshold,
@@ -83,7 +90,7 @@ def small_study(
         weights=WEIGHTS,
         weights_sha256=weights_digest(WEIGHTS),
         initial_model_sha256=model_digest(initial_weights()),
-        deadlines_s=Deadlines(60, 60, 60),
+        deadlines_s=Deadlines(deadline_s, deadline_s, deadline_s),
         gate_margin_ppm=50_000,
     )
     return replace(study, **terms)
@@ -113,14 +120,26 @@ class TargetTrainer:
         return {"auc_before": 800_000, "auc_after": self.auc_after_ppm}
 
 
+class Clock(ABC):
+    """The time that hospitals see, Unix seconds."""
+
+    @abstractmethod
+    def __call__(self) -> float:
+        """Return the time."""
+
+    @abstractmethod
+    def forward(self, seconds: float) -> None:
+        """Let time pass."""
+
+
 @dataclass(slots=True)
-class Clock:
+class SetClock(Clock):
     """A clock that moves only when it is told to."""
 
     now_s: float = START_S
 
     def __call__(self) -> float:
-        """Return the time, Unix seconds."""
+        """Return the time."""
         return self.now_s
 
     def forward(self, seconds: float) -> None:
@@ -128,72 +147,82 @@ class Clock:
         self.now_s += seconds
 
 
-class MemoryConsortium:
-    """Hospitals over one in-memory channel, in one thread, with one clock.
+class WallClock(Clock):
+    """The clock on the wall: time passes by waiting, in small pieces."""
 
-    Args:
-        folder: Where each hospital keeps its files.
-        msps: The members; each is a hospital of the channel.
-        study: Agreed on at once where given.
-    """
+    def __call__(self) -> float:
+        """Return the time."""
+        return time.time()
 
-    def __init__(
-        self,
-        folder: Path,
-        msps: Sequence[str] = MSPS,
-        *,
-        study: Study | None = None,
-        block_to_live: int = 0,
-    ) -> None:
+    def forward(self, seconds: float) -> None:
+        """Wait a moment; whoever wants more asks again."""
+        time.sleep(min(seconds, 0.5))
+
+
+class Consortium(ABC):
+    """Hospitals over one channel, each with files, a trainer and a way to the ledger of its own."""
+
+    folder: Path
+    study: Study
+    clock: Clock
+    msps: tuple[str, ...]
+
+    def __init__(self, folder: Path, study: Study, clock: Clock) -> None:
         self.folder = folder
-        self.clock = Clock()
-        self.msps = tuple(sorted(msps))
-        now = datetime.fromtimestamp(START_S, UTC)
-        self.members: dict[str, MemoryMember] = {msp: new_member(msp, now) for msp in self.msps}
-        self.roots = roots_of(tuple(self.members.values()))
-        self.channel = MemoryLedger(
-            invoke, hospitals=self.msps, channel="consortium", block_to_live=block_to_live
-        )
-        self.keys_folder = memory_backed_folder(os.environ)
-        self.trainers = {
-            msp: TargetTrainer(target=float(number)) for number, msp in enumerate(self.msps)
-        }
-        self.journals: dict[str, Journal] = {}
-        self.study = study or small_study(self.msps)
-        self.ordering = OrderingClaim("BFT", self.msps)
+        self.study = study
+        self.clock = clock
+        self.msps = study.msps
+        self.trainers = {msp: TargetTrainer(float(n)) for n, msp in enumerate(study.msps)}
+        self._keys_folder = memory_backed_folder(os.environ)
+        self._journals: dict[str, Journal] = {}
+        self.agreed: list[Study] = []
 
-    def ledger(self, msp: str) -> MemoryHospital:
+    @abstractmethod
+    def ledger(self, msp: str) -> HospitalLedger:
         """Return a hospital's way to the channel."""
-        orderers = tuple(f"orderer{n}" for n in range(self.study.ordering.nodes))
-        return MemoryHospital(self.channel, self.members[msp], self.clock, orderers)
 
-    def agree(self, study: Study | None = None) -> None:
-        """Propose the study and let all its hospitals approve it."""
-        if study is not None:
-            self.study = study
+    @abstractmethod
+    def signer(self, msp: str) -> Signer:
+        """Return a hospital's identity."""
+
+    @abstractmethod
+    def roots(self, msp: str) -> Roots:
+        """Return the roots as a hospital's own directory holds them."""
+
+    def agree(self, **terms: Any) -> None:
+        """Propose the study, changed as asked, and let all its hospitals approve it."""
+        self.study = replace(self.study, **terms)
         first, *others = self.study.msps
-        propose(self.ledger(first), self.study)
+        done = propose(self.ledger(first), self.study)
+        self.ledger(first).wait_everywhere(done.transaction_id, 20.0)
         for msp in others:
-            approve(self.ledger(msp), read_study(self.ledger(msp), self.study.study))
+            ledger = self.ledger(msp)
+            done = approve(ledger, read_study(ledger, self.study.study))
+            ledger.wait_everywhere(done.transaction_id, 20.0)
+        self.agreed.append(self.study)
+
+    def store(self, msp: str) -> StudyStore:
+        """Return a hospital's files of the study."""
+        return StudyStore(self.folder / msp / "studies" / self.study.study)
 
     def desk(self, msp: str, **changes: Any) -> Desk:
         """Return a hospital's desk, as its client would make it when it starts."""
-        store = StudyStore(self.folder / msp / "studies" / self.study.study)
-        if msp in self.journals:
-            self.journals[msp].close()
-        self.journals[msp] = Journal(store.journal_path)
+        store = self.store(msp)
+        if msp in self._journals:
+            self._journals[msp].close()
+        self._journals[msp] = Journal(store.journal_path)
         desk = Desk(
             ledger=self.ledger(msp),
-            signer=self.members[msp],
-            roots=self.roots,
+            signer=self.signer(msp),
+            roots=self.roots(msp),
             study=self.study,
             parameters=round_parameters(self.study),
             store=store,
-            journal=self.journals[msp],
+            journal=self._journals[msp],
             sealing_keys=SealingKeys(
-                self.keys_folder,
-                channel="consortium",
-                study=f"{self.folder}/{self.study.study}",
+                self._keys_folder,
+                channel=str(self.folder),  # so that two runs of a test never meet
+                study=self.study.study,
                 msp_id=msp,
                 entropy=os.urandom,
             ),
@@ -213,25 +242,101 @@ class MemoryConsortium:
         """Return a hospital's part in a round, as a client just started would take it up."""
         return HospitalRound(self.desk(msp, **changes), number, self.active())
 
+    def parts(self, number: int, *, without: Sequence[str] = ()) -> dict[str, HospitalRound]:
+        """Return every hospital's part in a round, but for some."""
+        return {msp: self.part(msp, number) for msp in self.msps if msp not in without}
+
+    def records(self, number: int) -> RoundRecords:
+        """Return a round as the ledger has it."""
+        found = read_round(self.ledger(self.msps[0]), self.study.study, number)
+        if found is None:
+            raise AssertionError(f"there is no round {number}")
+        return found
+
     def close(self) -> None:
         """Close journals and wipe what lies in memory-backed storage."""
-        for msp in self.journals:
+        for msp in tuple(self._journals):
             self.desk(msp).sealing_keys.wipe_all_before(1_000_000)
-        for journal in self.journals.values():
-            journal.close()
+            self._journals[msp].close()
 
 
-#: Steps without any progress after which a round is taken to wait for time to pass.
+class MemoryConsortium(Consortium):
+    """Hospitals over one in-memory channel.
+
+    Args:
+        folder: Where each hospital keeps its files.
+        study: Its terms; its hospitals are members, and the usual four.
+        block_to_live: Blocks after which chunks expire, 0 for never.
+    """
+
+    def __init__(self, folder: Path, study: Study | None = None, *, block_to_live: int = 0) -> None:
+        super().__init__(folder, study or small_study(), SetClock())
+        now = datetime.fromtimestamp(START_S, UTC)
+        everybody = sorted({*self.msps, *MSPS})
+        self.members: dict[str, MemoryMember] = {msp: new_member(msp, now) for msp in everybody}
+        self.channel = MemoryLedger(
+            invoke, hospitals=everybody, channel="hospitals", block_to_live=block_to_live
+        )
+
+    def ledger(self, msp: str) -> MemoryHospital:
+        """Return a hospital's way to the channel."""
+        orderers = tuple(f"orderer{n}" for n in range(self.study.ordering.nodes))
+        return MemoryHospital(self.channel, self.members[msp], self.clock, orderers)
+
+    def signer(self, msp: str) -> MemoryMember:
+        """Return a hospital's identity."""
+        return self.members[msp]
+
+    def roots(self, msp: str) -> Roots:
+        """Return every member's roots."""
+        return roots_of(tuple(self.members.values()))
+
+
+class FabricConsortium(Consortium):
+    """Hospitals over a running network, whose connections are kept for all scenarios.
+
+    Args:
+        folder: Where each hospital keeps its files of this scenario.
+        study: Its terms, under a name of its own.
+        directories: Member directory by MSP.
+        ledgers: Open connection by MSP.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        study: Study,
+        directories: Mapping[str, MemberDirectory],
+        ledgers: Mapping[str, FabricLedger],
+    ) -> None:
+        super().__init__(folder, study, WallClock())
+        self._directories = directories
+        self._ledgers = ledgers
+
+    def ledger(self, msp: str) -> FabricLedger:
+        """Return a hospital's way to the channel."""
+        return self._ledgers[msp]
+
+    def signer(self, msp: str) -> Signer:
+        """Return a hospital's identity."""
+        return self._ledgers[msp].identity
+
+    def roots(self, msp: str) -> Roots:
+        """Return the roots in a hospital's own directory."""
+        return self._directories[msp].roots_pem
+
+
+#: Turns of all hospitals without any progress after which time is let pass.
 IDLE_TURNS = 3
 
 
 def play(
-    consortium: MemoryConsortium,
+    consortium: Consortium,
     parts: Mapping[str, HospitalRound],
     *,
     until: Callable[[], bool] = lambda: False,
     patient_s: float = 30.0,
-    turns: int = 400,
+    turns: int = 600,
 ) -> dict[str, list[Act]]:
     """Let hospitals take turns until all are done; time passes only while all of them wait.
 
@@ -268,3 +373,28 @@ def play(
             consortium.clock.forward(patient_s)
             idle = 0
     raise AssertionError(f"the round did not end; so far {acts}")
+
+
+def play_up_to(
+    consortium: Consortium, parts: Mapping[str, HospitalRound], state: str, number: int = 1
+) -> None:
+    """Let hospitals take turns until the round has reached a state on the ledger."""
+
+    def reached() -> bool:
+        ledger = consortium.ledger(consortium.msps[0])
+        found = read_round(ledger, consortium.study.study, number)
+        return found is not None and found.record.state == state
+
+    play(consortium, parts, until=reached)
+
+
+def digests(consortium: Consortium, number: int) -> set[str]:
+    """Return the digests of the models that hospitals made of a round."""
+    models = [consortium.store(msp).read_model(number) for msp in consortium.msps]
+    return {model_digest(model.weights) for model in models if model is not None}
+
+
+def played_round(consortium: Consortium, number: int = 1) -> RoundRecords:
+    """Play a round with every hospital to its end and return its records."""
+    play(consortium, consortium.parts(number))
+    return consortium.records(number)

@@ -1,0 +1,128 @@
+"""An auditor traces a model back to the initial one, and sees every difference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from peer_client.audit import check_chain, recompute
+from peer_client.errors import BundleMissingError, ChainBrokenError, StudyClaimError
+from peer_client.ledger import LedgerBlock
+from peer_client.lineage import initial_model
+from tests.support.hospitals import (
+    MSPS,
+    Consortium,
+    MemoryConsortium,
+    initial_weights,
+    played_round,
+    small_study,
+)
+
+
+def audited(consortium: Consortium, **more: Any) -> Any:
+    study = consortium.study
+    return recompute(
+        consortium.ledger(MSPS[3]), study, initial_model(study, initial_weights()), **more
+    )
+
+
+def test_every_model_follows_from_its_parent_and_its_sum(consortium: Consortium) -> None:
+    records = [played_round(consortium, 1), played_round(consortium, 2)]
+
+    checks, model = audited(consortium)
+
+    assert [each.model_sha256 for each in checks] == [r.record.model_sha256 for r in records]
+    assert {each.source for each in checks} == {"chunks"}
+    assert model.round_number == 2
+
+
+def test_blocks_continue_each_other(consortium: Consortium) -> None:
+    played_round(consortium, 1)
+
+    report = check_chain(consortium.ledger(MSPS[0]), study=consortium.study.study)
+
+    assert report.blocks > 10
+    assert report.transactions >= 25
+    assert len(report.head) == 64
+
+
+def test_expired_chunks_are_replaced_by_a_bundle_and_missed_without_one(tmp_path: Any) -> None:
+    consortium = MemoryConsortium(tmp_path, small_study(), block_to_live=30)
+    consortium.agree()
+    played_round(consortium, 1)
+    for _ in range(40):
+        consortium.channel.commit()
+
+    with pytest.raises(BundleMissingError, match="round 1"):
+        audited(consortium)
+    bundle = consortium.store(MSPS[2]).folder / "rounds"
+    checks, _ = audited(consortium, bundles=[bundle])
+
+    assert checks[0].source == "bundle"
+    consortium.close()
+
+
+def test_a_changed_bundle_is_seen(tmp_path: Any) -> None:
+    consortium = MemoryConsortium(tmp_path, small_study(), block_to_live=30)
+    consortium.agree()
+    played_round(consortium, 1)
+    for _ in range(40):
+        consortium.channel.commit()
+    path = consortium.store(MSPS[2]).round_folder(1) / "sum.bin"
+    changed = bytearray(path.read_bytes())
+    changed[100] ^= 1
+    path.write_bytes(changed)
+
+    with pytest.raises(ChainBrokenError, match="round 1"):
+        audited(consortium, bundles=[path.parent.parent])
+    consortium.close()
+
+
+def test_another_initial_model_than_agreed_on_is_seen(memory: Consortium) -> None:
+    with pytest.raises(StudyClaimError):
+        initial_model(memory.study, initial_weights() + np.float32(1e-3))
+
+
+class ForgedBlocks:
+    """A ledger whose blocks are changed by a peer."""
+
+    def __init__(self, ledger: Any, change: Any) -> None:
+        self._ledger = ledger
+        self._change = change
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+    def blocks(self, start: int, stop: int | None = None) -> Iterator[LedgerBlock]:
+        found = list(self._ledger.blocks(start, stop))
+        yield from self._change(found)
+
+
+FORGERIES = {
+    "a transaction changed": lambda blocks: [
+        *blocks[:5],
+        replace(blocks[5], recomputed_data_hash=bytes(32)),
+        *blocks[6:],
+    ],
+    "a block left out": lambda blocks: [*blocks[:5], *blocks[6:]],
+    "a header changed": lambda blocks: [
+        *blocks[:5],
+        replace(blocks[5], header_hash=bytes(32)),
+        *blocks[6:],
+    ],
+    "two blocks exchanged": lambda blocks: [*blocks[:5], blocks[6], blocks[5], *blocks[7:]],
+    "the beginning left out": lambda blocks: blocks[1:],
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_a_forged_chain_is_seen(memory: Consortium, forgery: str) -> None:
+    played_round(memory, 1)
+    ledger = ForgedBlocks(memory.ledger(MSPS[0]), FORGERIES[forgery])
+
+    with pytest.raises(ChainBrokenError, match=r"block \d+"):
+        check_chain(ledger)  # type: ignore[arg-type]

@@ -1,0 +1,153 @@
+"""A client is stopped anywhere and started again; it goes on where the ledger stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from peer_client.decision import Act
+from peer_client.ledger import Committed
+from peer_client.sealing.errors import SpentUpdateError
+from tests.support.hospitals import MSPS, Consortium, digests, play, play_up_to
+
+FUNCTIONS = ["join_round", "put_chunk", "submit_update", "submit_share_sum", "confirm_model"]
+
+
+class StoppedError(Exception):
+    """The client was stopped."""
+
+
+class StoppingLedger:
+    """A hospital's ledger that stops the client before or after one kind of transaction."""
+
+    def __init__(self, ledger: Any, function: str, *, after: bool) -> None:
+        self._ledger = ledger
+        self._function = function
+        self._after = after
+        self._armed = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+    def submit(
+        self,
+        function: str,
+        *args: str,
+        transient: Mapping[str, bytes] | None = None,
+        own_peer_only: bool = False,
+    ) -> Committed:
+        stop = self._armed and function == self._function
+        if stop:
+            self._armed = False
+        if stop and not self._after:
+            raise StoppedError
+        done = self._ledger.submit(
+            function, *args, transient=transient, own_peer_only=own_peer_only
+        )
+        if stop:
+            raise StoppedError
+        return done
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_client_stopped_at_a_transaction_finishes_the_round(
+    memory: Consortium, function: str, after: bool
+) -> None:
+    stopped = MSPS[1]
+    parts = memory.parts(1)
+    ledger = StoppingLedger(memory.ledger(stopped), function, after=after)
+    parts[stopped] = memory.part(stopped, 1, ledger=ledger)
+    with pytest.raises(StoppedError):
+        play(memory, parts)
+    before = memory.store(stopped).read_upload(1)
+    parts[stopped] = memory.part(stopped, 1)
+
+    play(memory, parts)
+
+    records = memory.records(1)
+    assert records.record.state == "PUBLISHED"
+    assert records.contributors == MSPS
+    assert digests(memory, 1) == {records.record.model_sha256}
+    assert memory.trainers[stopped].trained == [1]
+    if before is not None:
+        chunk = memory.ledger(stopped).evaluate("chunk", memory.study.study, "1", stopped, "0")
+        assert chunk == before  # the stored bytes were sent, not others
+
+
+def test_every_client_restarts_before_every_step_on_either_ledger(consortium: Consortium) -> None:
+    acts: list[Act] = []
+    idle = 0
+    for _ in range(600):
+        moved = False
+        for msp in MSPS:
+            act = consortium.part(msp, 1).step()
+            acts.append(act)
+            moved |= act not in (Act.WAIT, Act.DONE)
+        if acts[-len(MSPS) :] == [Act.DONE] * len(MSPS):
+            break
+        idle = 0 if moved else idle + 1
+        if idle > 3:
+            consortium.clock.forward(1.0)
+
+    records = consortium.records(1)
+    assert records.record.state == "PUBLISHED"
+    assert records.contributors == MSPS
+    assert [acts.count(act) for act in (Act.JOIN, Act.TRAIN, Act.SUBMIT)] == [4, 4, 4]
+    assert digests(consortium, 1) == {records.record.model_sha256}
+
+
+def test_a_power_cut_loses_the_sealing_key_and_costs_one_answer(memory: Consortium) -> None:
+    parts = memory.parts(1)
+    play_up_to(memory, parts, "SUMMED")
+    memory.desk(MSPS[0]).sealing_keys.wipe_all_before(2)
+    parts[MSPS[0]] = memory.part(MSPS[0], 1)
+
+    acts = play(memory, parts)
+
+    assert Act.ANSWER not in acts[MSPS[0]]
+    assert memory.records(1).record.state == "PUBLISHED"
+
+
+def test_an_upload_whose_bytes_are_gone_is_not_encrypted_again(memory: Consortium) -> None:
+    parts = memory.parts(1)
+    ledger = StoppingLedger(memory.ledger(MSPS[0]), "put_chunk", after=False)
+    parts[MSPS[0]] = memory.part(MSPS[0], 1, ledger=ledger)
+    with pytest.raises(StoppedError):
+        play(memory, parts)
+    (memory.store(MSPS[0]).round_folder(1) / "upload.bin").unlink()
+    parts[MSPS[0]] = memory.part(MSPS[0], 1)
+
+    play(memory, parts)
+
+    records = memory.records(1)
+    assert records.record.state == "PUBLISHED"
+    assert records.contributors == MSPS[1:]
+
+
+def test_the_journal_refuses_a_second_encryption_after_a_restart(memory: Consortium) -> None:
+    play_up_to(memory, memory.parts(1), "SUMMED")
+    journal = memory.desk(MSPS[0]).journal
+
+    with pytest.raises(SpentUpdateError):
+        journal.check_unspent(memory.study.study, 1, "f" * 64)
+
+
+def test_a_stop_while_training_trains_again_and_submits_once(memory: Consortium) -> None:
+    parts = memory.parts(1)
+
+    class Interrupted(type(memory.trainers[MSPS[0]])):  # type: ignore[misc]
+        def train(self, task: Any, progress: Any) -> Any:
+            raise KeyboardInterrupt
+
+    trainer = Interrupted(0.0)
+    parts[MSPS[0]] = memory.part(MSPS[0], 1, trainer=trainer)
+    with pytest.raises(KeyboardInterrupt):
+        play(memory, parts)
+    parts[MSPS[0]] = memory.part(MSPS[0], 1)
+
+    play(memory, parts)
+
+    assert memory.records(1).contributors == MSPS
