@@ -1,0 +1,93 @@
+"""A study file becomes the same terms at every hospital, or is refused by line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chaincode.study import Study
+from chaincode.terms import check_terms
+from peer_client.errors import SettingsError, StudyClaimError
+from peer_client.ledger import OrderingClaim
+from peer_client.study import check_ordering
+from peer_client.study_file import changed_plan, network_of, read_plan, shared_places, study_of
+
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
+BFT = OrderingClaim("BFT", ("a", "b", "c", "d"))
+TEXT = (EXAMPLES / "study.yaml").read_text()
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "study.yaml"
+    path.write_text(text.replace("hospitals_file: ", f"hospitals_file: {EXAMPLES}/"))
+    return path
+
+
+def test_the_example_is_a_study_the_chaincode_accepts() -> None:
+    terms = study_of(read_plan(EXAMPLES / "study.yaml"), BFT)
+
+    parameters = check_terms(terms)
+
+    assert parameters.threshold == terms.threshold == 3
+    assert [hospital.point for hospital in terms.hospitals] == [1, 2, 3, 4]
+    assert terms.parameters == int(shared_places(terms.weights).sum())
+
+
+def test_the_same_file_gives_the_same_text_and_survives_the_ledger() -> None:
+    first = study_of(read_plan(EXAMPLES / "study.yaml"), BFT)
+    second = study_of(read_plan(EXAMPLES / "study.yaml"), BFT)
+
+    assert first.sha256 == second.sha256
+    assert Study.from_bytes(first.to_bytes()) == first
+    assert network_of(first).size_px == 96
+
+
+def test_hospitals_and_name_may_be_replaced() -> None:
+    plan = read_plan(EXAMPLES / "study.yaml")
+
+    other = changed_plan(plan, name="real", hospitals_file=EXAMPLES / "real_ct.yaml")
+
+    assert other.name == "real"
+    assert other.hospitals != plan.hospitals
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("bits: 8", "bytes: 8", "bits is missing"),
+        ("rounds: 4", "rounds: 0", r"line \d+: rounds is 0"),
+        ("seed: 2026", "seed: 2026\ncolour: red", "unknown key 'colour'"),
+        ("format: 1", "format: 2", r"line 4: format is 2"),
+        ("seed: 2026", "seed: 2026\nseed: 1", "given twice"),
+        ("gate_margin: 0.2", "gate_margin: 2", "gate_margin is 2"),
+        ("  size_px: 96", "  size_px: big", r"line \d+: size_px must be a whole number"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in TEXT
+
+    with pytest.raises(SettingsError, match=message):
+        read_plan(written(tmp_path, TEXT.replace(old, new)))
+
+
+def test_a_hospital_named_twice_is_refused(tmp_path: Path) -> None:
+    entry = "  - {member: a, has_masks: true, label_negative: other}\n"
+    text = TEXT.replace(
+        "hospitals_file: phantoms.yaml   # members, masks and what a negative label means; "
+        "or `hospitals:`",
+        "hospitals:\n" + entry * 4,
+    )
+
+    with pytest.raises(SettingsError, match="twice"):
+        study_of(read_plan(written(tmp_path, text)), BFT)
+
+
+@pytest.mark.parametrize(
+    "found", [OrderingClaim("etcdraft", ()), OrderingClaim("BFT", ("a", "b", "c"))]
+)
+def test_an_ordering_claim_that_is_not_so_is_refused(found: OrderingClaim) -> None:
+    terms = study_of(read_plan(EXAMPLES / "study.yaml"), BFT)
+
+    with pytest.raises(StudyClaimError, match="4 nodes"):
+        check_ordering(terms, found)
