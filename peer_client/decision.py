@@ -83,6 +83,7 @@ class OwnProgress:
         too_few_valid: The chaincode found too few of the updates submitted to be valid.
         no_key: The share sums sent so far open nothing, in any choice of T of them.
         applied: The round's model has been computed here.
+        opening_refused: The sum did not open to one of updates; there is no model to confirm.
         update_spent: The journal says that an update was sealed, but its bytes are gone.
     """
 
@@ -92,6 +93,7 @@ class OwnProgress:
     too_few_valid: bool = False
     no_key: bool = False
     applied: bool = False
+    opening_refused: bool = False
     update_spent: bool = False
 
 
@@ -188,17 +190,18 @@ def _while_summed(view: RoundView, own: OwnProgress, terms: Terms, msp_id: str, 
 
 def _while_opened(view: RoundView, own: OwnProgress, terms: Terms, msp_id: str, late: bool) -> Act:
     """Compute the model, confirm it, and have it published; answer late if need be."""
-    if not own.applied:
+    if not own.applied and not own.opening_refused:
         return Act.APPLY
     may_answer = own.has_keys and not own.answer_refused and msp_id in view.joined
     if may_answer and msp_id not in (*view.answered, *view.reported):
         return Act.ANSWER
     confirmed = dict(view.confirmed)
-    if msp_id not in confirmed and msp_id in terms.hospitals:
+    if own.applied and msp_id not in confirmed and msp_id in terms.hospitals:
         return Act.CONFIRM
-    # Those who contributed were there a moment ago; whoever was not need not be waited for.
+    # Those who contributed were there a moment ago; whoever was not need not be waited for. After
+    # the deadline the ledger decides with what it has: without T equal digests, against the model.
     enough = len(confirmed) >= terms.threshold
-    if enough and (late or set(view.contributors) <= set(confirmed)):
+    if late or (enough and set(view.contributors) <= set(confirmed)):
         return Act.PUBLISH
     return Act.WAIT
 

@@ -46,6 +46,7 @@ from peer_client.desk import Desk, Notice
 from peer_client.errors import BundleMissingError, SumMismatchError
 from peer_client.ledger import ConflictError
 from peer_client.round_records import RoundRecords, read_round
+from peer_client.sealing.errors import OpeningError
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +94,7 @@ class _Memory:
     """What is found out during a round and need not survive a restart: it is found out again."""
 
     answer_refused: str = ""
+    opening_refused: str = ""
     too_few_valid: bool = False
     no_key_among: tuple[str, ...] = ()
     suspended: bool = False
@@ -135,6 +137,7 @@ class HospitalRound:
             too_few_valid=memory.too_few_valid,
             no_key=bool(answered) and answered == memory.no_key_among,
             applied=desk.store.read_model(self.number) is not None,
+            opening_refused=bool(memory.opening_refused),
             update_spent=submission.is_spent(desk, self.number),
         )
 
@@ -142,8 +145,8 @@ class HospitalRound:
         """Do the next act and return it; WAIT and DONE do nothing.
 
         Raises:
-            SealingKeyRefusedError: A joined hospital's key is not signed by it.
-            OpeningError: The opened sum is not one of quantised updates.
+            JoinSignatureError: A joined hospital's key is not signed by it.
+            ChainBrokenError: A model made here is not the one its round published.
         """
         records = self.records()
         act = self._decide(records)
@@ -258,7 +261,7 @@ class HospitalRound:
             case Act.RECORD_KEY:
                 self._record_key(records)
             case Act.APPLY:
-                opening.apply_round(self.desk, records)
+                self._apply(records)
             case Act.CONFIRM:
                 opening.confirm(self.desk, records)
             case Act.PUBLISH:
@@ -311,6 +314,21 @@ class HospitalRound:
         except opening.NoRoundKeyError as error:
             self._memory.no_key_among = records.view().answered
             self._say("record_key", str(error))
+
+    def _apply(self, records: RoundRecords) -> None:
+        """Open and apply, or remember that there is nothing to apply.
+
+        Raises:
+            OpeningError: The others published a model that this hospital cannot open.
+        """
+        try:
+            opening.apply_round(self.desk, records)
+        except OpeningError as error:
+            if records.record.state in ENDED:
+                raise
+            self._memory.opening_refused = str(error)
+            logger.warning("round %d: %s", self.number, error)
+            self._say("apply", f"the old model stays in force: {error}")
 
     def _check_overtaken(self) -> None:
         """Stop training for a round that has gone on without this hospital."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,11 +19,13 @@ from chaincode.errors import (
     UnknownStudyError,
 )
 from chaincode.parameters import MODULUS
+from chaincode.terms import round_parameters
 from peer_client import submission
 from peer_client.decision import Act
 from peer_client.errors import NotOfStudyError
 from peer_client.memory_identity import new_member, roots_of
 from peer_client.round import HospitalRound
+from peer_client.sealing import upload
 from peer_client.sealing.errors import JoinSignatureError
 from peer_client.study import approve, read_study
 from tests.scenarios.conftest import Make
@@ -221,3 +224,34 @@ def test_unopened_boxes_are_reported_with_the_dealers_name(memory: Consortium) -
 
 def _now(consortium: Consortium) -> datetime:
     return datetime.fromtimestamp(consortium.clock(), UTC)
+
+
+def test_a_well_formed_update_out_of_range_costs_the_round_and_never_the_model(
+    memory: Consortium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = memory.parts(1)
+    play_up_to(memory, parts, "SUBMITTING")
+    honest, too_far = submission.quantise, round_parameters(memory.study).field_base // 2
+
+    def reaching_too_far(*args: Any, **more: Any) -> Any:
+        return np.full_like(honest(*args, **more), too_far)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(submission, "quantise", reaching_too_far)
+        patched.setattr(submission, "quantisation_report", lambda *_, **__: Nothing)
+        patched.setattr(upload, "_check_values", lambda *_: None)
+        parts[CHEAT] = memory.part(CHEAT, 1)
+        assert parts[CHEAT].step() is Act.SUBMIT
+
+    play(memory, parts)
+
+    record = memory.records(1).record
+    assert record.state == "REJECTED"
+    assert digests(memory, 1) == set()
+    assert played_round(memory, 2).record.parent_sha256 == memory.study.initial_model_sha256
+
+
+class Nothing:
+    """A quantisation that is not looked at."""
+
+    relative_error = clipped = 0.0
