@@ -131,7 +131,7 @@ def test_a_client_whose_peer_shows_swapped_keys_encrypts_nothing(
         play(consortium, parts)
 
     assert not list(tmp_path.rglob("upload.bin"))
-    assert all(journal.upload("small", 1) is None for journal in consortium.journals.values())
+    assert all(part.desk.journal.upload("small", 1) is None for part in parts.values())
     consortium.close()
 
 
