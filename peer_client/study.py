@@ -171,6 +171,7 @@ def agreement_lines(terms: Study) -> list[tuple[str, str]]:
         ("to open a sum (T)", f"{terms.threshold} of {len(terms.hospitals)} hospitals"),
         ("least updates (k)", str(terms.contributors_min)),
         ("may collude", f"{parameters.coalition_max} without learning more than the sum"),
+        ("masks' tensors", _hidden_masks(terms)),
         ("update", f"{terms.bits} bits a value, {parameters.upload_bytes:,} bytes a round"),
         ("rounds", f"{terms.rounds} of {terms.local_steps} steps"),
         (
@@ -182,3 +183,16 @@ def agreement_lines(terms: Study) -> list[tuple[str, str]]:
         ("initial model", terms.initial_model_sha256),
     ]
     return lines
+
+
+def _hidden_masks(terms: Study) -> str:
+    """Say who hides whom in the tensors that only hospitals with masks average."""
+    with_masks = sum(bool(each.has_masks) for each in terms.hospitals)
+    k = terms.contributors_min
+    if with_masks < k:
+        return f"never sent: {with_masks} hospitals have masks, at least {k} must hide each other"
+    spare = with_masks - k
+    return (
+        f"hidden among {with_masks} hospitals with masks, sent where at least {k} of them joined"
+        + ("" if spare else "; if one of them then vanishes, the other two see each other's")
+    )

@@ -170,7 +170,7 @@ def _seal(desk: Desk, records: RoundRecords) -> bytes:
     parent = lineage.parent_model(desk, records.record)
     difference = weight_difference(parent.weights, trained)
     tensors = shared_tensors(desk.study.weights)
-    groups = own_groups(desk.study, desk.msp_id)
+    groups = own_groups(desk.study, desk.msp_id, records.joined)
     levels = desk.parameters.levels
     rng = np.random.default_rng(int.from_bytes(desk.entropy(16), "little"))
     values = quantise(difference, parent.scales, levels, rng, tensors=tensors, groups=groups)

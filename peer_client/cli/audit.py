@@ -93,7 +93,7 @@ def round_(member: Path | None, name: str, number: int, as_json: bool) -> None:
             ("parent model", found["parent_sha256"]),
             ("model", found["model_sha256"] or "-"),
             ("sum (D)", aggregate["digest"] if aggregate else "-"),
-            ("may collude", aggregate["coalition_max"] if aggregate else "-"),
+            ("may collude", _coalitions(aggregate) if aggregate else "-"),
             ("key from", _names(key["senders"]) if key else "-"),
             ("false share sums", _names(key["false_senders"]) or "none" if key else "-"),
         ],
@@ -108,6 +108,15 @@ def round_(member: Path | None, name: str, number: int, as_json: bool) -> None:
             for msp in sorted({*found["joins"], *found["updates"], *found["confirmations"]})
         ],
     )
+
+
+def _coalitions(aggregate: dict[str, Any]) -> str:
+    """Return how many hospitals learn no more than the sum together, for all tensors and masks'."""
+    everywhere, masks = aggregate["coalition_max"], aggregate["coalition_max_masks"]
+    if masks == everywhere:
+        return str(everywhere)
+    shown = f"{masks} in the tensors of masks" if masks >= 0 else "one hospital's masks' tensors"
+    return f"{everywhere}; {shown}, which fewer hospitals hide"
 
 
 def _hospital_row(

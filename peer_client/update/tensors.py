@@ -69,18 +69,24 @@ def part_holders(study: Study, contributors: Collection[str]) -> dict[str, int]:
     }
 
 
-def own_groups(study: Study, msp_id: str) -> frozenset[str]:
+def own_groups(study: Study, msp_id: str, joined: Sequence[str]) -> frozenset[str]:
     """The groups a hospital has a part in; elsewhere it sends zeros.
+
+    The round key opens the masks' tensors too, and only hospitals with masks hide each other there.
+    Where fewer of them than k have joined, the group is not applied at the end, so none sends it.
 
     Args:
         study: The study.
         msp_id: The hospital.
+        joined: MSPs of the round, frozen.
 
     Returns:
         Names of groups.
     """
-    with_masks = any(h.msp == msp_id and h.has_masks for h in study.hospitals)
-    return frozenset({GROUP_ALL, GROUP_MASKS} if with_masks else {GROUP_ALL})
+    with_masks = {h.msp for h in study.hospitals if h.has_masks} & set(joined)
+    if msp_id in with_masks and len(with_masks) >= study.contributors_min:
+        return frozenset({GROUP_ALL, GROUP_MASKS})
+    return frozenset({GROUP_ALL})
 
 
 def check_layout(count: int, tensors: Sequence[SharedTensor], scales: NDArray[np.float64]) -> None:

@@ -311,6 +311,14 @@ def test_holders_are_counted_among_the_contributors_alone() -> None:
 
     assert part_holders(study, study.msps) == {"all": 4, "masks": 3}
     assert part_holders(study, study.msps[1:]) == {"all": 3, "masks": 2}
-    assert own_groups(study, without.msp) == {"all"}
-    assert own_groups(study, study.msps[0]) == BOTH
+    assert own_groups(study, without.msp, study.msps) == {"all"}
+    assert own_groups(study, study.msps[0], study.msps) == BOTH
     assert part_holders(replace(study), ()) == {"all": 0, "masks": 0}
+
+
+def test_masks_tensors_are_not_sent_where_too_few_with_masks_joined_to_hide_each_other() -> None:
+    study = make_study()
+    first, second, _third, without = study.msps
+    assert study.contributors_min == 3
+
+    assert own_groups(study, first, (first, second, without)) == {"all"}
