@@ -21,7 +21,7 @@ import numpy as np
 from model.sampling import TrainingSlices
 from model.training import OptimiserState
 from model.weights import initial_vector, set_vector
-from peer_client.ct.cohort import Cohort, SliceSet, load_cohort
+from peer_client.ct.cohort import UNLABELLED, Cohort, SliceSet, load_cohort
 from peer_client.ct.hospitals import HospitalData
 from peer_client.evaluation.readings import Reading, read_slices, thinned
 from peer_client.hospital import training_slices
@@ -290,9 +290,40 @@ def tick(name: str) -> Callable[[int, int], None]:
     return told
 
 
-def reseeded(recipe: Recipe, seed: int) -> Recipe:
-    """Return the recipe with another seed."""
-    return replace(recipe, seed=seed)
+def floor(world: World) -> None:
+    """Fit HOG and logistic regression at each hospital."""
+    from evidence_floor import floor_readings
+
+    for name, cohort in world.hospitals.items():
+        path = world.folder / f"floor-{name}.json"
+        if path.exists():
+            continue
+        parts = {"validation": cohort.validation, "test": cohort.test}
+        thin = {key: thinned(part, SLICES_OF_A_PATIENT) for key, part in parts.items()}
+        found = floor_readings(cohort.train, thin)
+        document = {
+            "cell": path.stem,
+            "hospital": name,
+            "readings": {key: as_json(reading) for key, reading in found.items()},
+        }
+        path.write_text(json.dumps(document))
+
+
+def with_wrong_labels(world: World, hospital: str, *, share: float) -> World:
+    """Return the world with a share of one hospital's training patients labelled wrongly."""
+    mine = world.slices[hospital]
+    labels = {who: int(label) for who, label in zip(mine.patients, mine.labels, strict=True)}
+    labelled = sorted(who for who, label in labels.items() if label != UNLABELLED)
+    rng = np.random.default_rng(20)
+    turned = set(rng.choice(labelled, round(share * len(labelled)), replace=False).tolist())
+    wrong = np.array(
+        [
+            1 - label if who in turned and label != UNLABELLED else label
+            for who, label in zip(mine.patients, mine.labels.tolist(), strict=True)
+        ]
+    )
+    slices = TrainingSlices(mine.images, wrong, mine.patients, mine.masks, mine.mask_images)
+    return replace(world, slices={**world.slices, hospital: slices})
 
 
 def network(recipe: Recipe) -> Any:

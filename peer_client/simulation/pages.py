@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from peer_client.report import RESEARCH_USE, MaskPicture, RoundRow, write_report
 from peer_client.store import write_file
 
 if TYPE_CHECKING:
+    from peer_client.personal.served import ServedModel
     from peer_client.simulation.rounds import SimulatedHospital
     from peer_client.simulation.simulate import HospitalResult, Setting
 
@@ -54,8 +55,8 @@ def write_pages(
     setting: Setting,
     study: Study,
     hospitals: Sequence[SimulatedHospital],
-    cohorts: Mapping[str, Cohort],
     results: Sequence[HospitalResult],
+    pictures: Sequence[MaskPicture],
 ) -> None:
     """Write result.json and the report with its pictures."""
     text = json.dumps(result_json(setting, results), indent=1, sort_keys=True)
@@ -84,9 +85,7 @@ def write_pages(
     ]
     lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in table_rows(results)]
     lines += ["", "Test patients of one fold: mind the intervals. Models: `models/`."]
-    write_report(
-        setting.output, "Simulation", rounds, masks=_masks(hospitals, cohorts), closing=lines
-    )
+    write_report(setting.output, "Simulation", rounds, masks=pictures, closing=lines)
 
 
 def _cell(value: Any) -> str:
@@ -95,24 +94,20 @@ def _cell(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _masks(
-    hospitals: Sequence[SimulatedHospital], cohorts: Mapping[str, Cohort]
-) -> list[MaskPicture]:
-    """Return validation slices with the lesion that the hospital's network, as it is now, sees."""
+def mask_pictures(served: ServedModel, cohort: Cohort) -> list[MaskPicture]:
+    """Return some of a hospital's validation slices with masks, as its served model sees them."""
     from model.prediction import predict
+    from model.weights import set_vector
 
-    pictures = []
-    for each in hospitals:
-        slices = cohorts[each.name].validation
-        if not len(slices.mask_index):
-            continue
-        places = np.linspace(0, len(slices.mask_index) - 1, min(SHOWN, len(slices.mask_index)))
-        rows = slices.mask_index[places.round().astype(int)]
-        masks = slices.masks[places.round().astype(int)]
-        net: Any = getattr(each.trainer, "net")  # noqa: B009 - LocalTraining's; the protocol has none
-        _, lesions = predict(net, slices.images[rows])
-        for row, lesion, mask in zip(rows.tolist(), lesions, masks, strict=True):
-            pictures.append(
-                MaskPicture(f"{each.name} {row}", slices.images[row, :, :, 0], lesion, mask)
-            )
-    return pictures
+    slices = cohort.validation
+    if not len(slices.mask_index):
+        return []
+    count = min(SHOWN, len(slices.mask_index))
+    places = np.linspace(0, len(slices.mask_index) - 1, count).round().astype(int)
+    rows = slices.mask_index[places]
+    set_vector(served.net, served.vectors[served.choice.mask_member])
+    _, lesions = predict(served.net, slices.images[rows])
+    return [
+        MaskPicture(f"{served.hospital} {row}", slices.images[row, :, :, 0], lesion, mask)
+        for row, lesion, mask in zip(rows.tolist(), lesions, slices.masks[places], strict=True)
+    ]

@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chaincode.study import Study
 from peer_client.ct.cohort import Cohort, load_cohort
 from peer_client.ct.hospitals import HospitalData
 from peer_client.evaluation.figures import PartFigures, part_figures
 from peer_client.evaluation.readings import Reading
-from peer_client.hospital import LocalTraining
+from peer_client.hospital import LocalTraining, whole_vector
 from peer_client.personal.choice import ALONE, choose, decision_of
 from peer_client.personal.manifest import manifest_of
 from peer_client.personal.reading import Decider
@@ -33,11 +33,15 @@ from peer_client.personal.served import LabelScheme, ServedModel, save_served
 from peer_client.simulation.errors import ResumeError
 from peer_client.simulation.homework import Homework, Vector
 from peer_client.simulation.memory_rounds import memory_rounds
-from peer_client.simulation.pages import write_pages
+from peer_client.simulation.pages import mask_pictures, write_pages
 from peer_client.simulation.recipe import Recipe
 from peer_client.simulation.rounds import SimulatedHospital, Told, last_model, plain_rounds
 from peer_client.simulation.study import ordering_claim, simulated_study
 from peer_client.store import StudyStore, read_file, write_file
+from peer_client.study_file import network_of, shared_places
+
+if TYPE_CHECKING:
+    from model.network import SliceNetwork
 
 FORMAT = 1
 
@@ -113,6 +117,47 @@ class Setting:
         }
 
 
+class OneNetwork:
+    """The one network that all simulated hospitals train in, built at its first use.
+
+    Compiling a network takes half a minute and half a gigabyte; every use puts weights in first.
+
+    Args:
+        study: The terms.
+        threads: Processor threads for TensorFlow.
+    """
+
+    def __init__(self, study: Study, threads: int) -> None:
+        self._study = study
+        self._threads = threads
+        self._net: SliceNetwork | None = None
+
+    def get(self) -> SliceNetwork:
+        """Return the network."""
+        if self._net is None:
+            from model.capsnet import build
+            from model.threads import set_threads
+
+            set_threads(self._threads)
+            self._net = build(network_of(self._study), seed=self._study.seed)
+        return self._net
+
+
+class SharingTraining(LocalTraining):
+    """A hospital's training in a network that others use in turn."""
+
+    def __init__(
+        self, study: Study, msp_id: str, cohort: Cohort, store: StudyStore, net: OneNetwork
+    ) -> None:
+        super().__init__(study, msp_id, cohort, store)
+        self._one = net
+
+    @property
+    def net(self) -> SliceNetwork:
+        """Return the network; its weights are anybody's."""
+        return self._one.get()
+
+
 def simulate(setting: Setting, told: Told) -> tuple[HospitalResult, ...]:
     """Run a simulation, or go on with it.
 
@@ -130,24 +175,24 @@ def simulate(setting: Setting, told: Told) -> tuple[HospitalResult, ...]:
     """
     claim_output(setting)
     study = simulated_study(setting.hospitals, setting.recipe)
+    net = OneNetwork(study, setting.threads)
     cohorts = {each.name: _cohort(each, setting, told) for each in setting.hospitals}
     hospitals = tuple(
-        _simulated(each, cohorts[each.name], study, setting) for each in setting.hospitals
+        _simulated(each, cohorts[each.name], study, setting, net) for each in setting.hospitals
     )
     for done in _rounds(study, hospitals, setting, told):
         told("all", f"round {done.model.round_number} of {study.rounds} done", 1, 1)
-    results = []
+    results, pictures = [], []
+    shared = last_model(study, hospitals).weights
     manifest = manifest_of(list(cohorts.values()))
     for number, data in enumerate(setting.hospitals):
-        trainer = hospitals[number].trainer
-        assert isinstance(trainer, LocalTraining)  # noqa: S101 - made by _simulated
-        work = Homework(trainer.net, cohorts[data.name], setting.recipe, number, data.name, told)
+        work = Homework(net.get(), cohorts[data.name], setting.recipe, number, data.name, told)
         store = hospitals[number].store
-        shared = last_model(study, hospitals).weights
-        vectors = work.vectors(store.folder, trainer.whole(shared))
+        federated = whole_vector(study, store, shared_places(study.weights), shared)
+        vectors = work.vectors(store.folder, federated)
         readings = work.readings(cohorts[data.name].validation, vectors)
         served = ServedModel(
-            net=trainer.net,
+            net=net.get(),
             hospital=data.name,
             labels=LabelScheme(data.label_positive, data.label_negative),
             choice=choose(readings),
@@ -160,7 +205,8 @@ def simulate(setting: Setting, told: Told) -> tuple[HospitalResult, ...]:
         results.append(
             _result(served, cohorts[data.name], work, vectors, readings, setting.output, path)
         )
-    write_pages(setting, study, hospitals, cohorts, results)
+        pictures += mask_pictures(served, cohorts[data.name])
+    write_pages(setting, study, hospitals, results, pictures)
     return tuple(results)
 
 
@@ -199,10 +245,10 @@ def _cohort(data: HospitalData, setting: Setting, told: Told) -> Cohort:
 
 
 def _simulated(
-    data: HospitalData, cohort: Cohort, study: Study, setting: Setting
+    data: HospitalData, cohort: Cohort, study: Study, setting: Setting, net: OneNetwork
 ) -> SimulatedHospital:
     store = StudyStore(setting.output / "work" / data.name)
-    trainer = LocalTraining(study, data.msp_id, cohort, store, threads=setting.threads)
+    trainer = SharingTraining(study, data.msp_id, cohort, store, net)
     return SimulatedHospital(data.name, data.msp_id, trainer, store, data.has_masks)
 
 

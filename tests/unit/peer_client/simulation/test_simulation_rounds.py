@@ -1,8 +1,8 @@
-"""Rounds of a simulation: encryption changes nothing but rounding noise, and a kill costs a round."""
+"""Simulated rounds: encryption changes nothing but rounding noise, and a kill costs one round."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,10 +83,9 @@ def study() -> Study:
 
 
 @pytest.fixture(autouse=True)
-def _initial(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _initial(monkeypatch: pytest.MonkeyPatch) -> None:
     """The study's network is none that a program could draw."""
     monkeypatch.setattr(simulation_rounds, "initial_shared", lambda study: START)
-    yield
 
 
 def hospitals(folder: Path) -> tuple[SimulatedHospital, ...]:
