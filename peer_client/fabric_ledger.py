@@ -29,6 +29,8 @@ from peer_client.ledger import (
     LedgerBlock,
     LedgerTransaction,
     OrderingClaim,
+    PrivateDataError,
+    is_private_data,
 )
 
 logger = logging.getLogger(__name__)
@@ -180,9 +182,11 @@ class FabricLedger:
 
 
 def _translated(error: EvaluateError | EndorseError) -> Exception:
-    """Return the chaincode's refusal where it is one, else the gateway's error."""
+    """Return the chaincode's refusal, what is said of private data, else the gateway's error."""
     words = error.refusal
     rule: RuleError | None = from_message(words) if words else None
+    if rule is None and is_private_data(str(error)):
+        return PrivateDataError(str(error))
     return rule if rule is not None else error
 
 

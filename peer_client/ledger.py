@@ -70,6 +70,27 @@ class ConflictError(Exception):
     """Another transaction came first (MVCC or phantom read); reading again shows what it did."""
 
 
+class PrivateDataError(Exception):
+    """The own peer may not read, or does not hold (yet), the private value asked for."""
+
+
+#: What Fabric's peers say of private values that they may not or cannot read (fabric-chaincode-go,
+#: core/ledger/kvledger/txmgmt/privacyenabledstate and core/chaincode/handler.go).
+PRIVATE_DATA_WORDS = (
+    "read access permission on privatedata",
+    "private data matching public hash version is not available",
+)
+
+
+def is_private_data(message: str) -> bool:
+    """Return whether a peer's message is about a private value it may not or cannot read.
+
+    >>> is_private_data("tx creator does not have read access permission on privatedata in x")
+    True
+    """
+    return any(words in message for words in PRIVATE_DATA_WORDS)
+
+
 class HospitalLedger(Protocol):
     """One hospital's way to the ledger."""
 
@@ -85,6 +106,7 @@ class HospitalLedger(Protocol):
         """Ask the own peer; nothing is written.
 
         Raises:
+            PrivateDataError: The own peer may not or cannot read a private value.
             RuleError: The chaincode refused (`chaincode.errors`).
         """
 

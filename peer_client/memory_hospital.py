@@ -26,6 +26,8 @@ from peer_client.ledger import (
     LedgerBlock,
     LedgerTransaction,
     OrderingClaim,
+    PrivateDataError,
+    is_private_data,
 )
 from peer_client.memory_identity import MemoryMember
 
@@ -72,6 +74,8 @@ class MemoryHospital:
                 self._creator, function, *args, timestamp_s=int(self._now_s())
             )
         except MemoryEndorseError as error:
+            if is_private_data(error.message):
+                raise PrivateDataError(error.message) from error
             raise from_message(error.message) or error from error
 
     def submit(

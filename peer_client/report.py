@@ -130,7 +130,7 @@ def table_cells(rounds: Sequence[RoundRow]) -> tuple[list[str], list[list[str]]]
     >>> row = RoundRow(1, "PUBLISHED", ("AMSP", "BMSP", "CMSP"), 1, {"train": 2.0}, 20480, 1000)
     >>> head, rows = table_cells([row])
     >>> head[:4], rows[0][:4]
-    (['round', 'state', 'contributors', 'may collude'], ['1', 'PUBLISHED', 'A, B, C', '1'])
+    (['round', 'state', 'contributors', 'may collude'], ['1', 'PUBLISHED', 'all 3', '1'])
     """
     shown = [(key, name) for key, name in PHASES if any(key in row.seconds for row in rounds)]
     hospitals = sorted({msp for row in rounds for msp in row.metrics})
@@ -138,15 +138,30 @@ def table_cells(rounds: Sequence[RoundRow]) -> tuple[list[str], list[list[str]]]
     head += [f"{name} s" for _, name in shown]
     head += ["on ledger kB", "upload kB"]
     head += [f"AUC {short_name(msp)}" for msp in hospitals]
+    everybody = sorted({*hospitals, *(msp for row in rounds for msp in row.contributors)})
     rows = []
     for row in rounds:
         cells = [str(row.round_number), row.state]
-        cells += [", ".join(map(short_name, row.contributors)) or "-", str(row.coalition_max)]
+        cells += [contributors_text(row.contributors, everybody), str(row.coalition_max)]
         cells += [f"{row.seconds[key]:.1f}" if key in row.seconds else "-" for key, _ in shown]
         cells += [f"{row.ledger_bytes / 1000:.0f}", f"{row.upload_bytes / 1000:.0f}"]
         cells += [_metric_cell(row.metrics.get(msp, {})) for msp in hospitals]
         rows.append(cells)
     return head, rows
+
+
+def contributors_text(contributors: Sequence[str], everybody: Sequence[str]) -> str:
+    """Return who contributed, as short as it can be said.
+
+    >>> contributors_text(["AMSP", "CMSP"], ["AMSP", "BMSP", "CMSP"])
+    '2, without B'
+    """
+    missing = [short_name(msp) for msp in everybody if msp not in contributors]
+    if not contributors:
+        return "-"
+    if not missing:
+        return f"all {len(contributors)}"
+    return f"{len(contributors)}, without {', '.join(missing)}"
 
 
 def _metric_cell(metrics: Mapping[str, float]) -> str:

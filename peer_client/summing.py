@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chaincode.aggregate import add_ciphertexts, validate_ciphertext
-from chaincode.errors import NotFoundError, RuleError
+from chaincode.errors import RuleError
 from chaincode.parameters import RoundParameters
 from chaincode.records import (
     BLOCK_POLYNOMIALS,
@@ -26,7 +26,7 @@ from chaincode.records import (
 )
 from chaincode.study import Study
 from peer_client.errors import BundleMissingError, SumMismatchError
-from peer_client.ledger import HospitalLedger
+from peer_client.ledger import HospitalLedger, PrivateDataError
 from peer_client.round_records import RoundRecords
 
 Residues = NDArray[np.uint64]
@@ -49,8 +49,8 @@ def read_upload(ledger: HospitalLedger, manifest: Manifest, layout: UploadLayout
             part = ledger.evaluate(
                 "chunk", manifest.study, str(manifest.round), manifest.msp, str(index)
             )
-        except (NotFoundError, RuleError) as error:
-            raise BundleMissingError(f"{where} is not at this hospital's peer: {error}") from error
+        except (RuleError, PrivateDataError) as error:
+            raise BundleMissingError(f"{where} is not at this hospital's peer") from error
         if not part:
             raise BundleMissingError(f"{where} has expired at this hospital's peer")
         if len(part) != chunk.bytes or hashlib.sha256(part).hexdigest() != chunk.sha256:

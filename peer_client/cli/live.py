@@ -76,7 +76,9 @@ class LiveRound:
         if notice.total:
             words += f" {notice.done} of {notice.total} steps"
             left_s = self._left_s(notice, elapsed_s)
-        elif notice.phase in (before := self._estimate_s(notice.round_number)):
+        elif notice.phase != "wait" and notice.phase in (
+            before := self._estimate_s(notice.round_number)
+        ):
             left_s = before[notice.phase] - elapsed_s
         left = f", about {left_s:.0f} s left" if left_s is not None and left_s >= 1 else ""
         return f"round {notice.round_number}  {place}{words}{left}"

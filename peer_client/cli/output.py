@@ -21,6 +21,8 @@ class CommandGroup(click.Group):
         """Run the command; turn an error of ours into its sentence and code."""
         try:
             return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise  # click's own, also from a group within this one
         except KeyboardInterrupt:
             click.echo("\nstopped; start again and it goes on where the ledger stands", err=True)
             ctx.exit(130)
@@ -72,7 +74,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(cell_text(cell) for cell in row))
-    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160).print(table)
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def print_fields(title: str, fields: Sequence[tuple[str, Any]]) -> None:

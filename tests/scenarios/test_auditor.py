@@ -87,6 +87,19 @@ def test_another_initial_model_than_agreed_on_is_seen(memory: Consortium) -> Non
         initial_model(memory.study, initial_weights() + np.float32(1e-3))
 
 
+def test_who_may_not_read_the_chunks_audits_with_a_bundle(memory: MemoryConsortium) -> None:
+    played_round(memory, 1)
+    for name, found in tuple(memory.channel.collections.items()):
+        members = tuple(msp for msp in found.members if msp != MSPS[3])
+        memory.channel.collections[name] = replace(found, members=members)
+
+    with pytest.raises(BundleMissingError, match="not at this hospital's peer"):
+        audited(memory)
+    checks, _ = audited(memory, bundles=[memory.store(MSPS[0]).folder / "rounds"])
+
+    assert checks[0].source == "bundle"
+
+
 class ForgedBlocks:
     """A ledger whose blocks are changed by a peer."""
 

@@ -33,7 +33,7 @@ def test_a_report_has_a_table_pictures_and_its_warning(tmp_path: Path) -> None:
 
     text = page.read_text()
     assert RESEARCH_USE in text
-    assert "| 1 | PUBLISHED | A, B | 1 | 2.0 | 2 | 4 | 0.60 / Dice 0.25 | 0.60 |" in text
+    assert "| 1 | PUBLISHED | all 2 | 1 | 2.0 | 2 | 4 | 0.60 / Dice 0.25 | 0.60 |" in text
     assert text.rstrip().endswith("Next: sleep.")
     for name in ("learning_curves.png", "masks.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")

@@ -40,6 +40,16 @@ def test_an_error_of_ours_is_a_sentence_a_hint_and_a_code() -> None:
     assert done.stderr == ("error 77: water everywhere\nClose the tap. See docs/errors/77.md.\n")
 
 
+def test_an_error_in_a_group_within_a_group_is_told_once() -> None:
+    outer = CommandGroup("outer")
+    outer.add_command(program, "inner")
+
+    done = CliRunner().invoke(outer, ["inner", "fail", "own"])
+
+    assert done.exit_code == 77
+    assert done.stderr.count("error 77") == 1
+
+
 def test_ctrl_c_ends_with_130_and_says_that_it_goes_on_later() -> None:
     done = CliRunner().invoke(program, ["fail", "stop"])
 
