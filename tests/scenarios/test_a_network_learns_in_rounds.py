@@ -1,0 +1,171 @@
+"""The real network in the real round: capsule networks of four hospitals, averaged encrypted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from chaincode.study import Architecture, Deadlines, Ordering, Study, StudyHospital, weights_digest
+from model.config import CapsNetConfig
+from peer_client.ct.cohort import Cohort, SliceSet
+from peer_client.hospital import LocalTraining, judged_slices, seed_of
+from peer_client.study_file import architecture_config, initial_shared, weights_of
+from peer_client.update import model_digest
+from tests.support.hospitals import MSPS, MemoryConsortium, play
+
+pytestmark = pytest.mark.tensorflow
+
+SIZE = 32
+NETWORK = CapsNetConfig(
+    size_px=SIZE,
+    stem_channels=8,
+    stage_channels=16,
+    capsule_types=4,
+    primary_size=4,
+    middle_size=4,
+    deep_size=4,
+    personal=("class_capsules",),
+)
+
+
+def study() -> Study:
+    from model.weights import specs
+
+    weights = weights_of(specs(NETWORK), 2)
+    unfinished = Study(
+        study="tiny",
+        title="A tiny network",
+        architecture=Architecture("capsnet", architecture_config(NETWORK)),
+        label_scheme={"positive": "bright"},
+        hospitals=tuple(
+            StudyHospital(msp, point, int(point != 2), "dark")
+            for point, msp in enumerate(MSPS, start=1)
+        ),
+        ordering=Ordering("BFT", 4),
+        bits=8,
+        threshold=3,
+        contributors_min=3,
+        rounds=2,
+        local_steps=2,
+        seed=5,
+        weights=weights,
+        weights_sha256=weights_digest(weights),
+        initial_model_sha256="0" * 64,
+        deadlines_s=Deadlines(60, 60, 60),
+        gate_margin_ppm=1_000_000,
+    )
+    digest = model_digest(initial_shared(unfinished))
+    return replace(unfinished, initial_model_sha256=digest)
+
+
+def slices(seed: int, patients: int = 6, *, masks: bool = True) -> SliceSet:
+    """Return three slices of each patient; the bright square is the finding, and its mask."""
+    rng = np.random.default_rng(seed)
+    count = 3 * patients
+    images = rng.uniform(0.2, 0.4, (count, SIZE, SIZE, 1)).astype(np.float32)
+    labels = np.repeat(np.arange(patients) % 2, 3).astype(np.int64)
+    images[labels == 1, 8:16, 8:16] += np.float32(0.5)
+    marked = np.flatnonzero(labels == 1) if masks else np.zeros(0, np.int64)
+    drawn = np.zeros((len(marked), SIZE, SIZE), np.uint8)
+    drawn[:, 8:16, 8:16] = 1
+    names = tuple(f"p{seed}-{patient}" for patient in range(patients) for _ in range(3))
+    return SliceSet(
+        images=images,
+        labels=labels,
+        patients=names,
+        files=tuple(f"{name}-{n}" for n, name in enumerate(names)),
+        parts=("part",) * count,
+        masks=drawn,
+        mask_index=marked,
+        lung_found=np.ones(count, np.bool_),
+        digests=np.zeros((count, 32), np.uint8),
+        fingerprints=np.zeros((count, 32), np.uint8),
+    )
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    consortium = MemoryConsortium(tmp_path_factory.mktemp("tiny"), study())
+    for number, msp in enumerate(MSPS):
+        masks = consortium.study.hospitals[number].has_masks == 1
+        cohort = Cohort(
+            hospital=None,  # type: ignore[arg-type] - only the slices are read
+            train=slices(10 + number, masks=masks),
+            validation=slices(20 + number, masks=masks),
+            test=slices(30 + number, masks=masks),
+        )
+        trainer = LocalTraining(consortium.study, msp, cohort, consortium.store(msp))
+        consortium.trainers[msp] = trainer  # type: ignore[assignment]
+    consortium.agree()
+    for number in (1, 2):
+        draw = lambda: initial_shared(consortium.study)  # noqa: E731
+        parts = {msp: consortium.part(msp, number, initial=draw) for msp in MSPS}
+        play(consortium, parts)
+    yield consortium
+    consortium.close()
+
+
+def test_two_rounds_are_published_with_metrics_of_every_hospital(played: Any) -> None:
+    for number in (1, 2):
+        records = played.records(number)
+        assert records.record.state == "PUBLISHED"
+        assert set(records.confirmations) == set(MSPS)
+        for msp, confirmation in records.confirmations.items():
+            metrics = confirmation.metrics_ppm
+            assert {"auc_before", "auc_after", "validation_patients"} <= set(metrics)
+            assert ("dice_after" in metrics) == (msp != MSPS[1])
+
+
+def test_personal_tensors_never_leave_their_hospital(played: Any) -> None:
+    shared = played.study.parameters
+    whole = sum(weight.size for weight in played.study.weights)
+    personal = [played.store(msp).personal_folder / "weights.bin" for msp in MSPS]
+
+    assert shared < whole
+    assert played.store(MSPS[0]).read_model(2).weights.shape == (shared,)
+    contents = {path.read_bytes() for path in personal}
+    assert len(contents) == len(MSPS)
+
+
+def test_moments_are_kept_for_the_next_round_and_older_ones_removed(played: Any) -> None:
+    names = sorted(path.name for path in played.store(MSPS[0]).personal_folder.glob("moments-*"))
+
+    assert names == ["moments-000001.bin", "moments-000002.bin"]
+
+
+def test_seeds_differ_by_hospital_and_by_round() -> None:
+    terms = study()
+
+    seeds = {seed_of(terms, msp, number) for msp in MSPS for number in (1, 2, 3)}
+
+    assert len(seeds) == 12
+
+
+def test_a_patient_counts_with_at_most_twelve_slices_and_all_masks() -> None:
+    many = slices(1, patients=2)
+    rows = np.concatenate([np.tile(np.arange(3), 10), np.arange(3, 6)])
+    found = judged_slices(
+        replace(
+            many,
+            images=many.images[rows],
+            labels=many.labels[rows],
+            patients=tuple(many.patients[row] for row in rows),
+            files=tuple(str(n) for n in range(len(rows))),
+            parts=("part",) * len(rows),
+            masks=many.masks[:1],
+            mask_index=np.array([32]),
+            lung_found=many.lung_found[rows],
+            digests=many.digests[rows],
+            fingerprints=many.fingerprints[rows],
+        )
+    )
+
+    assert found.patients.count("p1-0") == 12
+    assert found.patients.count("p1-1") == 3
+    assert len(found.masks) == 1
