@@ -136,7 +136,7 @@ class HospitalRound:
             answer_refused=bool(memory.answer_refused),
             too_few_valid=memory.too_few_valid,
             no_key=bool(answered) and answered == memory.no_key_among,
-            applied=desk.store.read_model(self.number) is not None,
+            applied=desk.store.has_model(self.number),
             opening_refused=bool(memory.opening_refused),
             update_spent=submission.is_spent(desk, self.number),
         )

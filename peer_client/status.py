@@ -114,7 +114,7 @@ def next_here(ledger: HospitalLedger, store: StudyStore, state: StudyState) -> s
     own = OwnProgress(
         trained=(folder / "trained.npz").exists() or (folder / "upload.bin").exists(),
         has_keys=True,
-        applied=store.read_model(state.last_round) is not None,
+        applied=store.has_model(state.last_round),
     )
     act = next_act(view, own, terms, ledger.msp_id, time.time())
     return awaited(view, terms, time.time()) if act is Act.WAIT else act.value

@@ -117,6 +117,10 @@ class StudyStore:
         arrays = _read_npz(path)
         return ModelState(round_number, arrays["weights"], arrays["scales"])
 
+    def has_model(self, round_number: int) -> bool:
+        """Return whether the model that a round made is here, without reading it."""
+        return (self.folder / "models" / f"{round_number:06d}.npz").exists()
+
     def model_rounds(self) -> tuple[int, ...]:
         """Return the rounds whose models are here, ascending."""
         found = (self.folder / "models").glob("[0-9]*.npz")
