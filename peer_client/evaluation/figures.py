@@ -6,6 +6,7 @@ put in its place.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from model.calibration import Calibration, OperatingPoint
+from model.decision import Decision
 from model.evaluation import (
     PatientScores,
     auc,
@@ -23,7 +25,6 @@ from model.evaluation import (
     rates,
 )
 from peer_client.evaluation.readings import Reading
-from peer_client.personal.choice import Decision
 from peer_client.personal.scores import by_patient
 
 DRAWS = 2000
@@ -96,7 +97,7 @@ def part_figures(
     Args:
         part: Its name.
         reading: The model's answers.
-        decision: The model's own probability and thresholds, "balanced" at least.
+        decision: The model's own probability and thresholds.
         seed: Of the resampling, so that figures repeat.
         draws: Number of resamples, and of permutations.
 
@@ -107,11 +108,11 @@ def part_figures(
     figures: dict[str, Any] = {}
     patients = 0
     if len(reading.labels):
-        scores = by_patient(reading)
+        scores = by_patient(reading, top_share=decision.top_share)
         patients = len(scores.patients)
         figures |= _probability_figures(scores, decision.calibration)
         if len(set(scores.labels.tolist())) == 2:
-            figures |= _ranking_figures(scores, reading, decision.points, seed, draws)
+            figures |= _ranking_figures(scores, reading, decision, seed, draws)
         else:
             notes.append(
                 f"all {patients} patients have label {int(scores.labels[0])}: no AUC, no rates"
@@ -141,22 +142,19 @@ def _probability_figures(scores: PatientScores, calibration: Calibration) -> dic
 def _ranking_figures(
     scores: PatientScores,
     reading: Reading,
-    points: Mapping[str, OperatingPoint],
+    decision: Decision,
     seed: int,
     draws: int,
 ) -> dict[str, Any]:
     interval = auc_interval(
         scores.labels, scores.scores, rng=np.random.default_rng(seed), draws=draws
     )
-    at = {
-        name: rates(scores.labels, scores.scores, each.threshold) for name, each in points.items()
-    }
-    balanced = at["balanced"]
+    balanced = rates(scores.labels, scores.scores, decision.balanced.threshold)
 
-    def both(name: str) -> dict[str, float] | None:
-        found = at.get(name)
-        if found is None:
+    def both(point: OperatingPoint) -> dict[str, float] | None:
+        if math.isnan(point.sensitivity):  # nothing was fitted
             return None
+        found = rates(scores.labels, scores.scores, point.threshold)
         return {"sensitivity": found.sensitivity, "specificity": found.specificity}
 
     return {
@@ -167,8 +165,8 @@ def _ranking_figures(
         "balanced_accuracy": balanced.balanced_accuracy,
         "sensitivity": balanced.sensitivity,
         "specificity": balanced.specificity,
-        "at_sensitive_point": both("sensitive"),
-        "at_specific_point": both("specific"),
+        "at_sensitive_point": both(decision.sensitive),
+        "at_specific_point": both(decision.specific),
         "permutation_p": permutation_p(
             scores.labels, scores.scores, rng=np.random.default_rng(seed + 1), draws=draws
         ),

@@ -12,54 +12,18 @@ takes the federated one, whose decoder learnt from others' masks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from model.calibration import (
-    Calibration,
-    OperatingPoint,
-    balanced_point,
-    fit_calibration,
-    sensitive_point,
-    specific_point,
-)
-from model.evaluation import PatientScores, auc
+from model.decision import Decision, fit_decision
+from model.evaluation import auc
 from peer_client.evaluation.readings import Reading
 from peer_client.personal.errors import ChoiceError
-from peer_client.personal.scores import Member, equal_mixture, mixed_scores
+from peer_client.personal.scores import Member, equal_mixture, mixed_logits, mixed_scores
 
 ALONE, FEDERATED, ADAPTED, MIXTURE = "alone", "federated", "adapted", "mixture"
 #: Order in which equal candidates are preferred.
 PREFERENCE = (MIXTURE, ADAPTED, FEDERATED, ALONE)
-#: What the two further operating points are for.
-WANTED_RATE = 0.9
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """From a patient's score to a probability and to decisions.
-
-    Attributes:
-        calibration: From a patient's score to a probability.
-        points: "balanced", "sensitive" and "specific" thresholds on a patient's score.
-    """
-
-    calibration: Calibration
-    points: Mapping[str, OperatingPoint]
-
-
-def decision_of(scores: PatientScores) -> Decision:
-    """Fit calibration and thresholds to the validation patients' scores.
-
-    Raises:
-        EvaluationError: The patients are all of one class.
-    """
-    points = {
-        "balanced": balanced_point(scores.labels, scores.scores),
-        "sensitive": sensitive_point(scores.labels, scores.scores, sensitivity=WANTED_RATE),
-        "specific": specific_point(scores.labels, scores.scores, specificity=WANTED_RATE),
-    }
-    return Decision(fit_calibration(scores.labels, scores.scores), points)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +36,7 @@ class Choice:
         mask_member: The model whose lesion maps are served.
         auc_validation: AUC by patient of every candidate on the validation patients.
         dice_validation: Mean Dice of every model on validation masks; empty without masks.
-        decision: Probability and thresholds.
+        decision: From the mixed log odds of slices to a probability and thresholds.
     """
 
     name: str
@@ -111,7 +75,7 @@ def choose(readings: Mapping[str, Reading]) -> Choice:
         mask_member=_mask_member(dice, readings),
         auc_validation=found,
         dice_validation=dice,
-        decision=decision_of(scores[chosen]),
+        decision=_decision(candidates[chosen], readings),
     )
 
 
@@ -134,6 +98,12 @@ def decided(auc_validation: Mapping[str, float]) -> str:
         return MIXTURE
     best = max(auc_validation.values())
     return next(name for name in PREFERENCE if auc_validation.get(name) == best)
+
+
+def _decision(members: Sequence[Member], readings: Mapping[str, Reading]) -> Decision:
+    first = readings[members[0].name]
+    logits = mixed_logits(members, {each.name: readings[each.name].logits for each in members})
+    return fit_decision(first.patients, logits, first.labels)
 
 
 def _dice_item(item: tuple[str, Reading]) -> tuple[str, float | None]:

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.calibration import Calibration, OperatingPoint
+from model.decision import Decision
 from peer_client.ct.cohort import SliceSet
 from peer_client.evaluation.readings import Progress, Reading, read_slices
-from peer_client.personal.choice import Decision
 from peer_client.personal.manifest import TrainingManifest
 from peer_client.personal.scores import mixed_logits
 from peer_client.personal.served import ServedModel, load_served, read_facts
@@ -25,10 +25,9 @@ from peer_client.personal.served import ServedModel, load_served, read_facts
 if TYPE_CHECKING:
     from model.network import SliceNetwork
 
-EVEN_ODDS = Decision(
-    Calibration(1.0, 0.0, 0, 0.5),
-    {"balanced": OperatingPoint(0.0, float("nan"), float("nan"))},
-)
+#: Even odds: nothing was fitted, so the points have reached nothing anywhere.
+NOT_FITTED = OperatingPoint(0.0, float("nan"), float("nan"))
+EVEN_ODDS = Decision(1.0, Calibration(1.0, 0.0, 0, 0.5), NOT_FITTED, NOT_FITTED, NOT_FITTED)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -38,9 +38,9 @@ class Member:
     spread: float
 
 
-def by_patient(reading: Reading) -> PatientScores:
-    """Return each patient's score and label, sorted by patient."""
-    return patient_scores(reading.patients, reading.logits, reading.labels)
+def by_patient(reading: Reading, *, top_share: float = 1.0) -> PatientScores:
+    """Return each patient's score and label, sorted by patient (see `model.decision`)."""
+    return patient_scores(reading.patients, reading.logits, reading.labels, top_share=top_share)
 
 
 def equal_mixture(readings: Mapping[str, Reading], names: Sequence[str]) -> tuple[Member, ...]:

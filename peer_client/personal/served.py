@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.calibration import Calibration, OperatingPoint
-from peer_client.personal.choice import Choice, Decision
+from model.decision import Decision
+from model.errors import EvaluationError
+from peer_client.personal.choice import Choice
 from peer_client.personal.errors import ServedModelError
 from peer_client.personal.manifest import TrainingManifest
 from peer_client.personal.scores import PATIENT_RULE, Member
@@ -117,7 +118,7 @@ def load_served(path: Path) -> ServedModel:
     try:
         choice, labels = _choice(facts), LabelScheme(**facts["labels"])
         hospital, training = str(facts["hospital"]), dict(facts["training"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, EvaluationError) as error:
         raise ServedModelError(f"{path.with_suffix('.json')} is damaged: {error}") from error
     vectors, manifest = _read_arrays(path.with_suffix(".npz"))
     return ServedModel(load(path), hospital, labels, choice, vectors, manifest, training)
@@ -146,7 +147,7 @@ def _facts(served: ServedModel) -> dict[str, Any]:
         "kind": KIND,
         "hospital": served.hospital,
         "labels": asdict(served.labels),
-        "choice": asdict(choice),
+        "choice": {**asdict(choice), "decision": choice.decision.to_dict()},
         "patient_rule": PATIENT_RULE,
         "calibration_note": (
             f"fitted on {choice.decision.calibration.patients} validation patients, of whom "
@@ -170,10 +171,7 @@ def _choice(facts: Mapping[str, Any]) -> Choice:
         mask_member=str(found["mask_member"]),
         auc_validation=dict(found["auc_validation"]),
         dice_validation=dict(found["dice_validation"]),
-        decision=Decision(
-            Calibration(**found["decision"]["calibration"]),
-            {name: OperatingPoint(**each) for name, each in found["decision"]["points"].items()},
-        ),
+        decision=Decision.from_dict(found["decision"]),
     )
 
 

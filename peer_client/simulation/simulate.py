@@ -20,15 +20,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chaincode.study import Study
+from model.decision import fit_decision
 from peer_client.ct.cohort import Cohort, load_cohort
 from peer_client.ct.hospitals import HospitalData
 from peer_client.evaluation.figures import PartFigures, part_figures
 from peer_client.evaluation.readings import Reading
 from peer_client.hospital import LocalTraining, whole_vector
-from peer_client.personal.choice import ALONE, choose, decision_of
+from peer_client.personal.choice import ALONE, choose
 from peer_client.personal.manifest import manifest_of
 from peer_client.personal.reading import Decider
-from peer_client.personal.scores import by_patient
 from peer_client.personal.served import LabelScheme, ServedModel, save_served
 from peer_client.simulation.errors import ResumeError
 from peer_client.simulation.homework import Homework, Vector
@@ -283,7 +283,8 @@ def _result(
     decider = Decider(served.hospital, served.net, served)
     reading = decider.read(cohort.test)
     alone = {ALONE: vectors[ALONE]}
-    own = decision_of(by_patient(validation[ALONE]))
+    mine = validation[ALONE]
+    own = fit_decision(mine.patients, mine.logits, mine.labels)
     return HospitalResult(
         hospital=served.hospital,
         serves=served.choice.name,

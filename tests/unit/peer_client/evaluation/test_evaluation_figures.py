@@ -6,18 +6,17 @@ import numpy as np
 import pytest
 
 from model.calibration import Calibration, OperatingPoint
+from model.decision import Decision
 from model.errors import EvaluationError
 from peer_client.evaluation.figures import part_figures
 from peer_client.evaluation.readings import Reading
-from peer_client.personal.choice import Decision
 
 DECISION = Decision(
+    1.0,
     Calibration(1.0, 0.0, 10, 0.5),
-    {
-        "balanced": OperatingPoint(0.0, 1.0, 1.0),
-        "sensitive": OperatingPoint(-2.0, 1.0, 0.0),
-        "specific": OperatingPoint(2.0, 0.0, 1.0),
-    },
+    balanced=OperatingPoint(0.0, 1.0, 1.0),
+    sensitive=OperatingPoint(-2.0, 1.0, 0.0),
+    specific=OperatingPoint(2.0, 0.0, 1.0),
 )
 KEYS = {
     "part", "n_patients", "n_slices", "auc_patient", "auc_patient_low", "auc_patient_high",

@@ -120,7 +120,7 @@ def test_operating_points_reach_what_they_are_for() -> None:
     logits = np.concatenate([rng.normal(0, 1, 50), rng.normal(1, 1, 50)]).tolist()
     model = reading(logits, labels)
     found = choose({"alone": model, "adapted": model}).decision
-    assert found.points["sensitive"].sensitivity >= 0.9
-    assert found.points["specific"].specificity >= 0.9
+    assert found.sensitive.sensitivity >= 0.9
+    assert found.specific.specificity >= 0.9
     probabilities = found.calibration.probability(by_patient(model).scores)
     assert (np.diff(probabilities[np.argsort(by_patient(model).scores)]) >= 0).all()
