@@ -123,12 +123,15 @@ def train(desk: Desk, records: RoundRecords, look_up: Callable[[], None]) -> Non
     desk.store.write_trained(number, vector)
 
 
-def submit(desk: Desk, records: RoundRecords) -> None:
-    """Seal the update if that has not been done, and put it on the ledger."""
+def sealed_upload(desk: Desk, records: RoundRecords) -> bytes:
+    """Return this hospital's upload: the stored one, else the update sealed now, once."""
+    stored = stored_upload(desk, records.record.round)
+    return stored if stored is not None else _seal(desk, records)
+
+
+def send(desk: Desk, records: RoundRecords, payload: bytes) -> None:
+    """Put an upload's chunks into the own collection and its manifest on the ledger."""
     number = records.record.round
-    payload = stored_upload(desk, number)
-    if payload is None:
-        payload = _seal(desk, records)
     manifest = manifest_of(desk, records, payload)
     _put_chunks(desk, number, payload)
     text = manifest.to_bytes().decode("ascii")

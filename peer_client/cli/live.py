@@ -18,7 +18,7 @@ from peer_client.desk import Notice
 from peer_client.report import PHASES
 
 #: Seconds between two lines about the same phase where lines cannot be renewed.
-LINE_EVERY_S = 10.0
+LINE_EVERY_S = 2.0
 
 
 class LiveRound:

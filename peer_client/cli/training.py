@@ -84,6 +84,10 @@ def train(
                 outcomes.append(outcome)
                 if not as_json:
                     click.echo(outcome_line(outcome, store.read_facts(outcome.round_number)))
+    if not outcomes:
+        click.echo(
+            f"nothing to do: {terms.study} has published its {terms.rounds} rounds", err=True
+        )
     if as_json:
         print_json([outcome_json(each, store.read_facts(each.round_number)) for each in outcomes])
 
