@@ -21,7 +21,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from network.consortium.bring_up import BringUp, open_members, stop_members
+from network.consortium.bring_up import BringUp, Limits, open_members, stop_members
 from network.consortium.environment import (
     as_shell,
     connection_profile,
@@ -42,6 +42,8 @@ from network.fabric.binaries import find_binaries
 DISTRIBUTION = "capsule-consortium"
 #: What nodes and chaincode services may see of this program's environment.
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "SSL_CERT_DIR", "SSL_CERT_FILE")
+
+PATIENT = Limits(gossip_s=600.0, ordering_s=600.0, approvals_s=600.0)
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -215,6 +217,8 @@ def up(foreground: bool, members: tuple[str, ...], root: Path, as_json: bool) ->
         host(),
         TerminalReporter(quiet=as_json),
         datetime.now(UTC),
+        # Members of other hosts are brought up by other people, in their own time.
+        PATIENT if members else Limits(),
     )
     count = run.run()
     seconds = time.monotonic() - started

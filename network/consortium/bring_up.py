@@ -64,6 +64,7 @@ class Limits:
     gossip_s: float = 90.0
     ordering_s: float = 60.0
     approvals_s: float = 60.0
+    commit_s: float = 15.0
     disk_free_bytes: int = 300_000_000
 
 
@@ -231,7 +232,7 @@ class BringUp:
                     gateways, everyone, needed, definition, timeout_s=self.limits.approvals_s
                 )
                 with self._hospitals[0].connect("Admin") as gateway:
-                    commit(gateway, approved, definition)
+                    commit(gateway, approved, definition, timeout_s=self.limits.commit_s)
             for directory, gateway in zip(self._hospitals, gateways, strict=True):
                 self._wait_usable(directory, gateway, definition)
 

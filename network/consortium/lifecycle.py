@@ -21,7 +21,6 @@ from network.consortium.topology import Topology
 from network.gateway.contract import PASSING, Contract
 from network.gateway.errors import (
     CommitError,
-    EndorseError,
     GatewayCallError,
     PeerRefusedError,
 )
@@ -126,7 +125,7 @@ def approve(
 
     Raises:
         LifecycleError: Not written within the time.
-        EndorseError: The peer refused.
+        GatewayCallError: The peer refused.
     """
     request = lifecycle_pb2.ApproveChaincodeDefinitionForMyOrgArgs(
         source=lifecycle_pb2.ChaincodeSource(
@@ -225,21 +224,29 @@ def wait_approved(
     return tuple(sorted(approved))
 
 
-def commit(gateway: Gateway, msp_ids: Sequence[str], definition: Definition) -> None:
+def commit(
+    gateway: Gateway, msp_ids: Sequence[str], definition: Definition, *, timeout_s: float
+) -> None:
     """Commit a definition that these members have approved.
 
+    On separate hosts several members send the commit at once. All but the first are refused, at a
+    time when their own peer may not have the first one's block yet; so a refusal is an error only
+    when the definition does not come into force within the time.
+
     Raises:
-        LifecycleError: It was refused.
+        LifecycleError: It was refused and is not in force.
     """
-    request = lifecycle_pb2.CommitChaincodeDefinitionArgs(**definition.fields())
+    request = lifecycle_pb2.CommitChaincodeDefinitionArgs(**definition.fields()).SerializeToString()
     contract: Contract = gateway.contract(LIFECYCLE)
-    try:
-        contract.submit(
-            "CommitChaincodeDefinition", request.SerializeToString(), organisations=msp_ids
-        )
-    except (EndorseError, CommitError) as error:
-        if is_in_force(gateway, definition):
-            return  # another member was first
-        raise LifecycleError(
-            f"{definition.topology.chaincode.label} cannot be committed: {error}"
-        ) from error
+    deadline = time.monotonic() + timeout_s
+    while not is_in_force(gateway, definition):
+        try:
+            contract.submit("CommitChaincodeDefinition", request, organisations=msp_ids)
+        except (CommitError, GatewayCallError) as error:
+            if is_in_force(gateway, definition):
+                return
+            if time.monotonic() > deadline:
+                raise LifecycleError(
+                    f"{definition.topology.chaincode.label} cannot be committed: {error}"
+                ) from error
+            time.sleep(0.3)
