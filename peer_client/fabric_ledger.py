@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 #: Codes of a transaction that came too late for what it had read.
 CONFLICTS = frozenset({"MVCC_READ_CONFLICT", "PHANTOM_READ_CONFLICT"})
+#: Statuses of a call that found no peer to answer it.
+AWAY = frozenset({"UNAVAILABLE", "FAILED_PRECONDITION", "DEADLINE_EXCEEDED"})
 
 
 class FabricLedger:
@@ -187,6 +189,11 @@ def _translated(error: EvaluateError | EndorseError) -> Exception:
     rule: RuleError | None = from_message(words) if words else None
     if rule is None and is_private_data(str(error)):
         return PrivateDataError(str(error))
+    if rule is None and error.code in AWAY:
+        error.hint = (
+            "A peer that is needed does not answer: `consortium status` shows who is up, "
+            "`consortium up --member NAME` starts a member's nodes."
+        )
     return rule if rule is not None else error
 
 

@@ -49,7 +49,9 @@ def error_text(error: Exception, code: int) -> str:
     if hint and hint[-1] not in ".!?":
         hint += "."
     hint = hint[:1].upper() + hint[1:]
-    return f"error {code}: {error}\n{hint} See docs/errors/{code}.md.".replace("\n ", "\n")
+    rule = getattr(error, "rule", "")  # a refusal by the chaincode is told with its rule's name
+    sentence = f"{rule}: {error}" if rule and not str(error).startswith(rule) else str(error)
+    return f"error {code}: {sentence}\n{hint} See docs/errors/{code}.md.".replace("\n ", "\n")
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:

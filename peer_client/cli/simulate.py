@@ -36,7 +36,9 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
               help="Move every fold on by so many (cross-validation).")  # fmt: skip
 @click.option("--encryption/--no-encryption", default=False, show_default=True,
               help="Run complete clients over a ledger in memory, or sum integers.")  # fmt: skip
-@click.option("--output", required=True, type=click.Path(file_okay=False, path_type=Path))
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path),
+              default=Path("simulate-output"), show_default=True,
+              help="Where models, table and pictures go.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True,
               help="Processor threads; 1 repeats bit for bit.")  # fmt: skip
 @json_option

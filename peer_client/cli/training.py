@@ -46,8 +46,16 @@ def train(
     (Ctrl-C) and started again: it goes on where the ledger stands, sends stored uploads again and
     never encrypts an update or answers twice.
     """
+    from chaincode.errors import StudyFinishedError
     from peer_client.cli.live import Counter, LiveRound
-    from peer_client.client import check_may_train, chosen_study, follow, member_client, open_desk
+    from peer_client.client import (
+        check_may_train,
+        chosen_study,
+        follow,
+        member_client,
+        next_round,
+        open_desk,
+    )
     from peer_client.ct.cohort import load_cohort
     from peer_client.ct.hospitals import hospital_named, read_hospitals
     from peer_client.hospital import LocalTraining
@@ -60,6 +68,13 @@ def train(
         state = chosen_study(client.ledger, name)
         check_may_train(client.ledger, state)
         terms = state.terms
+        try:
+            next_round(state)
+        except StudyFinishedError as finished:
+            click.echo(f"nothing to do: {finished.sentence}", err=True)
+            if as_json:
+                print_json([])
+            return
         data = hospital_named(read_hospitals(hospitals_file), client.ledger.msp_id)
         cohort = load_cohort(
             data,
@@ -84,10 +99,6 @@ def train(
                 outcomes.append(outcome)
                 if not as_json:
                     click.echo(outcome_line(outcome, store.read_facts(outcome.round_number)))
-    if not outcomes:
-        click.echo(
-            f"nothing to do: {terms.study} has published its {terms.rounds} rounds", err=True
-        )
     if as_json:
         print_json([outcome_json(each, store.read_facts(each.round_number)) for each in outcomes])
 
