@@ -33,7 +33,8 @@ from evidence_cells import (  # noqa: E402
     open_world,
     with_wrong_labels,
 )
-from evidence_tables import measure, tables  # noqa: E402
+from evidence_pictures import gain_picture, roc_picture  # noqa: E402
+from evidence_tables import measure, runs_of, tables  # noqa: E402
 
 from peer_client.cli.training import slices_cache  # noqa: E402
 from peer_client.ct.hospitals import read_hospitals  # noqa: E402
@@ -178,9 +179,12 @@ def make(bench: Bench, parts: list[str], minutes: float) -> None:
 
 def write_tables(cache: Path, hospitals: list[str]) -> None:
     """Write the figures and put the tables into the page."""
-    result = measure(cache, hospitals)
+    runs = runs_of(cache, hospitals)
+    result = measure(runs)
     target = ROOT / "benchmarks" / "results" / "evidence.json"
     target.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
+    roc_picture(runs, ROOT / "docs" / "pictures" / "evidence_roc.png")
+    gain_picture(result, ROOT / "docs" / "pictures" / "evidence_gain.png")
     page = ROOT / "docs" / "evidence.md"
     if page.exists():
         parts = page.read_text().split(MARK)

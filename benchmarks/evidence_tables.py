@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,9 @@ import numpy as np
 
 from model.evaluation import PatientScores, auc, constant_brier
 from peer_client.evaluation.figures import dice_figures
-from peer_client.evaluation.readings import Reading
+from peer_client.evaluation.readings import LEAST_SHARE, Reading
 from peer_client.personal.choice import candidates_of, decided
-from peer_client.personal.scores import by_patient, mixed_scores
+from peer_client.personal.scores import by_patient, equal_mixture, mixed_scores
 
 MODELS = ("alone", "federated", "adapted")
 DRAWS = 4000
@@ -86,6 +86,13 @@ def run_of(folder: Path, hospital: str) -> Run | None:
         }
         validation["mixture"] = found["mixture"]
         recipes["mixture"] = mixed_scores(candidates["mixture"], tests)
+        lesion = {**mine, "lesion": by_lesion(mine[present[-1]])}
+        with_lesion = equal_mixture(lesion, [*present, "lesion"])
+        recipes["mixture + lesion share"] = mixed_scores(
+            with_lesion, {**tests, "lesion": by_lesion(tests[present[-1]])}
+        )
+        scores = mixed_scores(with_lesion, lesion)
+        validation["mixture + lesion share"] = auc(scores.labels, scores.scores)
         if len(present) == len(MODELS):
             served = decided(found)
             recipes["served"] = mixed_scores(candidates[served], tests)
@@ -96,6 +103,11 @@ def run_of(folder: Path, hospital: str) -> Run | None:
         if len(part.mask_areas) and (key == "test" or key.startswith("masks of"))
     }
     return Run(rotation, seed, recipes, validation, dice, served)
+
+
+def by_lesion(reading: Reading) -> Reading:
+    """Return a reading that scores slices by the logarithm of their lesion share."""
+    return replace(reading, logits=np.log(reading.lesion_share + LEAST_SHARE))
 
 
 def summary(runs: Sequence[Run], recipe: str, baseline: str = "alone") -> dict[str, Any] | None:
@@ -189,14 +201,28 @@ def dice_summary(
     return row
 
 
-def measure(cache: Path, hospitals: Sequence[str]) -> dict[str, Any]:
-    """Return everything that the cells of the headline say."""
+def runs_of(cache: Path, hospitals: Sequence[str]) -> dict[str, list[Run]]:
+    """Return what was measured for the headline at each hospital."""
     folders = sorted((cache / "main").glob("r*s*"))
-    runs = {
+    return {
         name: [run for folder in folders if (run := run_of(folder, name)) is not None]
         for name in hospitals
     }
-    recipes = ("floor", "alone", "federated", "adapted", "mixture", "served", "central", "twin")
+
+
+def measure(runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
+    """Return everything that the cells of the headline say."""
+    hospitals = list(runs)
+    recipes = (
+        "floor",
+        "alone",
+        "federated",
+        "adapted",
+        "mixture",
+        "mixture + lesion share",
+        "served",
+        "central",
+    )
     result: dict[str, Any] = {"hospitals": {}, "mean_gain": {}}
     draws: dict[str, list[np.ndarray]] = {}
     for name, mine in runs.items():

@@ -16,8 +16,8 @@ from peer_client.ct.cohort import UNLABELLED, SliceSet
 
 #: Told (slices done, slices).
 Progress = Callable[[int, int], None]
-#: Maps pictures float32 `(n, h, w, 1)` to probabilities of COVID `(n,)` and of lesion `(n, h, w)`.
-Reader = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.float32]]]
+#: Maps pictures float32 `(n, h, w, 1)` to log odds of COVID `(n,)` and lesions `(n, h, w)`.
+Reader = Callable[[NDArray[np.float32]], tuple[NDArray[np.float64], NDArray[np.float32]]]
 
 #: A pixel at or above this probability is called lesion.
 LESION_THRESHOLD = 0.5
@@ -46,6 +46,17 @@ class Reading:
     mask_areas: NDArray[np.int64]
 
 
+def log_odds(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return log odds of probabilities, finite also where float32 says 0 or 1; same shape.
+
+    >>> log_odds(np.array([0.5, 1.0], np.float32)).round(1).tolist()
+    [0.0, 16.1]
+    """
+    held = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
+    result: NDArray[np.float64] = np.log(held) - np.log1p(-held)
+    return result
+
+
 def thinned(slices: SliceSet, most: int) -> SliceSet:
     """Keep at most this many labelled slices of each patient, evenly spaced, and all masked ones.
 
@@ -68,7 +79,7 @@ def read_slices(reader: Reader, slices: SliceSet) -> Reading:
     """Let a network read slices.
 
     Args:
-        reader: Usually `model.prediction.predict` with a network.
+        reader: A network, or a mixture of several.
         slices: Of one split; slices without a label are read for their masks only.
 
     Returns:
@@ -77,16 +88,15 @@ def read_slices(reader: Reader, slices: SliceSet) -> Reading:
     if not len(slices):
         nothing = np.zeros(0)
         return Reading((), np.zeros(0, np.int64), nothing, nothing, (), np.zeros((0, 3), np.int64))
-    probabilities, lesion = reader(slices.images)
+    logits, lesion = reader(slices.images)
     labelled = np.flatnonzero(slices.labels != UNLABELLED)
-    odds = np.clip(probabilities[labelled].astype(np.float64), 1e-7, 1 - 1e-7)
     called = lesion[slices.mask_index] >= LESION_THRESHOLD
     true = slices.masks > 0
     areas = np.stack([(part).sum((1, 2)) for part in (called & true, called, true)], axis=1)
     return Reading(
         patients=tuple(slices.patients[row] for row in labelled.tolist()),
         labels=slices.labels[labelled],
-        logits=np.log(odds) - np.log1p(-odds),
+        logits=logits[labelled],
         lesion_share=lesion[labelled].mean((1, 2), dtype=np.float64),
         mask_patients=tuple(slices.patients[row] for row in slices.mask_index.tolist()),
         mask_areas=areas.astype(np.int64),

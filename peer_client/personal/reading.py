@@ -7,7 +7,7 @@ results say so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from model.calibration import Calibration, OperatingPoint
 from model.decision import Decision
 from peer_client.ct.cohort import SliceSet
-from peer_client.evaluation.readings import Progress, Reading, read_slices
+from peer_client.evaluation.readings import Progress, Reading, log_odds, read_slices
 from peer_client.personal.manifest import TrainingManifest
 from peer_client.personal.scores import mixed_logits
 from peer_client.personal.served import ServedModel, load_served, read_facts
@@ -54,11 +54,18 @@ class Decider:
         """Probability and thresholds; of a plain network even odds, uncalibrated."""
         return self.served.choice.decision if self.served is not None else EVEN_ODDS
 
-    def read(self, slices: SliceSet, progress: Progress | None = None) -> Reading:
+    def read_images(
+        self, images: NDArray[np.float32], progress: Progress | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Read slices with every member that is needed.
 
+        Args:
+            images: float32, shape `(n, size_px, size_px, 1)`, at least one slice.
+            progress: Told (slices done, slices) for each member.
+
         Returns:
-            Mixed log odds, and the mask member's lesions.
+            Mixed log odds, float64, shape `(n,)`, and the mask member's lesion probabilities,
+            float32, shape `(n, size_px, size_px)`.
         """
         from model.prediction import predict, predict_scores
         from model.weights import set_vector
@@ -66,23 +73,21 @@ class Decider:
         served = self.served
         if served is not None:
             set_vector(self.net, served.vectors[served.choice.mask_member])
-
-        def whole(
-            images: NDArray[np.float32],
-        ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-            return predict(self.net, images, progress=progress)
-
-        reading = read_slices(whole, slices)
-        if served is None or not len(reading.logits):
-            return reading
-        labelled = slices.labelled()
-        logits = {served.choice.mask_member: reading.logits}
+        probabilities, lesion = predict(self.net, images, progress=progress)
+        first = log_odds(probabilities)
+        if served is None:
+            return first, lesion
+        logits = {served.choice.mask_member: first}
         for member in served.choice.members:
             if member.name not in logits:
                 set_vector(self.net, served.vectors[member.name])
-                scores = predict_scores(self.net, labelled.images, progress=progress)
+                scores = predict_scores(self.net, images, progress=progress)
                 logits[member.name] = scores.astype(np.float64)
-        return replace(reading, logits=mixed_logits(served.choice.members, logits))
+        return mixed_logits(served.choice.members, logits), lesion
+
+    def read(self, slices: SliceSet, progress: Progress | None = None) -> Reading:
+        """Read the slices of some patients; see `read_images`."""
+        return read_slices(lambda images: self.read_images(images, progress), slices)
 
 
 def open_decider(path: Path) -> Decider:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.config import CapsNetConfig
-from peer_client.evaluation.readings import Reader
+from peer_client.evaluation.readings import Reader, log_odds
 from peer_client.simulation.recipe import Recipe
 
 
@@ -37,7 +37,8 @@ def reader_of(net: Any) -> Reader:
     """Return how a network reads slices (each also mirrored)."""
     from model.prediction import predict
 
-    def read(images: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        return predict(net, images)
+    def read(images: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        probabilities, lesion = predict(net, images)
+        return log_odds(probabilities), lesion
 
     return read

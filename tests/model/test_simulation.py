@@ -119,3 +119,47 @@ def test_the_report_says_that_nothing_was_encrypted(
     assert document["encryption"] == "off"
     assert len(document["hospitals"]) == 3
     assert np.isfinite(document["hospitals"][0]["test"]["brier"])
+
+
+def test_encryption_changes_nothing_but_the_rounding(
+    setting: Setting, results: tuple[HospitalResult, ...]
+) -> None:
+    sealed = replace(setting, encryption=True, output=setting.output.with_name("sealed"))
+    found = simulate(sealed, lambda *_: None)
+    assert len(found) == len(results)
+    name = setting.hospitals[0].name
+    plain, other = (
+        np.load(each.output / "work" / name / "models" / "000001.npz")["weights"]
+        for each in (setting, sealed)
+    )
+    scale = 1.5e-3 * RECIPE.local_steps
+    assert np.abs(plain - other).max() < 3 * scale / 127
+    assert (plain != other).any()
+    assert json.loads((sealed.output / "result.json").read_text())["encryption"] == "on"
+    assert "Encryption was on" in (sealed.output / "report.md").read_text()
+
+
+def test_evaluate_from_the_command_line_prints_one_document(
+    setting: Setting,
+    results: tuple[HospitalResult, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    from click.testing import CliRunner
+
+    from peer_client.cli.main import main
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("model.threads.set_threads", lambda threads: None)
+    model = str(setting.output / results[1].model)
+    words = ["evaluate", "--model", model, "--data", str(setting.folder), "--threads", "1"]
+    refused = CliRunner().invoke(main, [*words, "--json"])
+    assert refused.exit_code == SplitLeakError.exit_code
+    assert "error" in refused.stderr
+    done = CliRunner().invoke(main, [*words, "--leave-out-seen", "--json"])
+    assert done.exit_code == 0, done.output
+    document = json.loads(done.stdout)
+    assert {part["part"] for part in document["parts"]} <= {
+        each.classes[0].part for each in setting.hospitals
+    }
+    assert document["parts"][0]["n_patients"] > 0

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from peer_client.ct.cohort import SliceSet
-from peer_client.evaluation.readings import read_slices, thinned
+from peer_client.evaluation.readings import log_odds, read_slices, thinned
 
 
 def slices(patients: list[str], labels: list[int], masked: list[int]) -> SliceSet:
@@ -29,11 +29,11 @@ def slices(patients: list[str], labels: list[int], masked: list[int]) -> SliceSe
     )
 
 
-def reader(images: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def reader(images: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Probability is the picture's grey; the first pixel of each picture is lesion."""
     lesion = np.zeros(images.shape[:3], np.float32)
     lesion[:, 0, 0] = 1.0
-    return images[:, 0, 0, 0], lesion
+    return log_odds(images[:, 0, 0, 0]), lesion
 
 
 def test_slices_without_a_label_count_for_their_masks_only() -> None:

@@ -1,0 +1,65 @@
+"""One patient's answer says what it rests on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from model.errors import EvaluationError
+from peer_client.evaluation.readings import Reading
+from peer_client.personal.choice import choose
+from peer_client.personal.manifest import TrainingManifest
+from peer_client.personal.patient import NOT_CALIBRATED, patient_answer
+from peer_client.personal.reading import Decider
+from peer_client.personal.served import LabelScheme, ServedModel
+
+NO_NET: Any = None
+NO_HASHES = np.zeros((0, 32), np.uint8)
+
+
+@pytest.fixture
+def decider() -> Decider:
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 40)
+    logits = rng.normal(labels * 2.0, 1.0)
+    names = tuple(f"p{number}" for number in range(80))
+    reading = Reading(names, labels, logits, np.zeros(80), (), np.zeros((0, 3), np.int64))
+    choice = choose({"alone": reading, "adapted": reading})
+    manifest = TrainingManifest(NO_HASHES, NO_HASHES, NO_HASHES)
+    served = ServedModel(NO_NET, "north", LabelScheme("a", "b"), choice, {}, manifest, {})
+    return Decider("north", NO_NET, served)
+
+
+def test_a_served_models_probability_names_its_patients(decider: Decider) -> None:
+    high, low = (patient_answer(decider, np.array([value])) for value in (3.0, -3.0))
+    assert high.probability > 0.8 > 0.2 > low.probability
+    assert "80 validation patients of north" in high.note
+    assert high.calibrated
+    assert high.served == "mixture"
+
+
+def test_calls_follow_the_stored_thresholds(decider: Decider) -> None:
+    decision = decider.decision
+    at = {
+        "balanced": decision.balanced.threshold,
+        "90 % sensitivity": decision.sensitive.threshold,
+        "90 % specificity": decision.specific.threshold,
+    }
+    for name, threshold in at.items():
+        assert patient_answer(decider, np.array([threshold])).calls[name]
+        assert not patient_answer(decider, np.array([threshold - 1e-9])).calls[name]
+
+
+def test_a_plain_network_says_that_nothing_was_fitted() -> None:
+    found = patient_answer(Decider("exported", NO_NET, None), np.array([1.0, 3.0]))
+    assert not found.calibrated
+    assert found.note == NOT_CALIBRATED
+    assert found.calls == {}
+    assert found.probability == pytest.approx(1 / (1 + np.exp(-2)))
+
+
+def test_no_slice_gives_no_answer(decider: Decider) -> None:
+    with pytest.raises(EvaluationError):
+        patient_answer(decider, np.zeros(0))
