@@ -75,7 +75,7 @@ def shown(command: Sequence[str]) -> str:
     '  $ hospital-client study list'
     """
     words = [word.replace(str(PROJECT) + "/", "") for word in command]
-    return "  $ " + shlex.join(words)
+    return "  $ " + shlex.join(words).replace(f" {Path.home()}/", " ~/")
 
 
 def program(command: Sequence[str]) -> list[str]:
@@ -429,10 +429,14 @@ def play(demo: Demo, own_data: bool) -> None:
 @click.option("--hospitals", "hospitals_file",
               type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Whose parts are which; examples/real_ct.yaml with --data.")  # fmt: skip
-@click.option("--rounds", type=click.IntRange(1), default=4, show_default=True)
+@click.option(
+    "--rounds", type=click.IntRange(1), help="Rounds to train (default: 3, with --data 4)."
+)
 @click.option("--root", type=click.Path(file_okay=False, path_type=Path),
               help="Where the consortium lies (default: under the XDG data folder).")  # fmt: skip
-def main(data: Path | None, hospitals_file: Path | None, rounds: int, root: Path | None) -> None:
+def main(
+    data: Path | None, hospitals_file: Path | None, rounds: int | None, root: Path | None
+) -> None:
     """Run a whole consortium on this machine: four hospitals train one network together."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     kept = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
@@ -450,7 +454,7 @@ def main(data: Path | None, hospitals_file: Path | None, rounds: int, root: Path
         data=data.resolve() if data else base / "phantoms",
         hospitals_file=hospitals_file,
         hospitals=names,
-        rounds=rounds,
+        rounds=rounds or (4 if data else 3),
     )
     with nothing_left_running(demo):
         try:
