@@ -233,6 +233,9 @@ def _patiently(part: HospitalRound) -> RoundOutcome:
                 failing_since = now
             if now - failing_since > PATIENCE_S:
                 raise
-            logger.warning("%s; trying again", error)
-            part.desk.watch(Notice(part.number, "wait", f"the network does not answer: {error}"))
+            # One warning; the waiting itself is shown, and every try would say the same.
+            level = logging.WARNING if failing_since == now else logging.DEBUG
+            logger.log(level, "%s; trying again", error)
+            text = f"the network does not answer ({getattr(error, 'code', 'no code')})"
+            part.desk.watch(Notice(part.number, "wait", f"{text}, trying again"))
             time.sleep(2.0)
