@@ -265,7 +265,8 @@ def tables(result: Mapping[str, Any]) -> list[str]:
         lines.append(f"| {name} | constant | | | 0.500 | |")
         for recipe, row in found["auc"].items():
             gain = (
-                f"{row['gain']:+.3f} [{row['gain_low']:+.3f}, {row['gain_high']:+.3f}]"
+                f"{row['gain']:+.3f} [{row['gain_low']:+.3f}, {row['gain_high']:+.3f}] "
+                f"({row['paired_runs']} runs)"
                 if "gain" in row
                 else ""
             )
