@@ -9,9 +9,10 @@ leaves here as the rule's own error, a lost race as `ConflictError`, all else as
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from types import TracebackType
 
 from chaincode.errors import RuleError, from_message
@@ -59,7 +60,8 @@ class FabricLedger:
         is_hospital = directory.topology().member(directory.name).is_hospital
         self._asks = (self._msp_id,) if is_hospital else ()
         self._newest = ""
-        self._changed = threading.Event()
+        self._changed = threading.Condition()
+        self._pending: set[str] = set()
         self._events: ChaincodeEventStream | None = None
         self._follower: threading.Thread | None = None
 
@@ -125,25 +127,43 @@ class FabricLedger:
             if behind:
                 logger.debug("not level after %.1f s: %s", timeout_s, ", ".join(behind))
 
-    def wait_change(self, timeout_s: float) -> None:
-        """Return at the next event of the chaincode, or after the time."""
+    def wait_change(self, timeout_s: float, events: Collection[str] = ()) -> None:
+        """Return at the next event of another member that counts, or after the time."""
         if self._follower is None:
             self._events = self._contract.events()
             self._follower = threading.Thread(
                 target=self._follow, args=(self._events,), name="ledger-events", daemon=True
             )
             self._follower.start()
-        self._changed.wait(timeout_s)
-        self._changed.clear()
+        wanted = frozenset(events)
+
+        def come() -> bool:
+            return bool(self._pending & wanted if wanted else self._pending)
+
+        with self._changed:
+            self._changed.wait_for(come, timeout_s)
+            self._pending.clear()
 
     def _follow(self, events: ChaincodeEventStream) -> None:
-        """Wake whoever waits at each event; a broken stream leaves polling at work."""
+        """Note each event and wake whoever waits; a broken stream leaves polling at work."""
         try:
             for event in events:
                 self._newest = event.transaction_id
-                self._changed.set()
+                if self._is_own(event.payload):
+                    continue  # what this client did it knows, and its peer had committed it
+                with self._changed:
+                    self._pending.add(event.name)
+                    self._changed.notify_all()
         except NetworkError as error:
             logger.warning("the peer's events are lost (%s); asking by the clock instead", error)
+
+    def _is_own(self, payload: bytes) -> bool:
+        """Return whether an event tells of a transaction of this hospital."""
+        try:
+            told = json.loads(payload)
+        except ValueError:
+            return False
+        return isinstance(told, dict) and told.get("msp") == self._msp_id
 
     def blocks(self, start: int, stop: int | None = None) -> Iterator[LedgerBlock]:
         """Yield blocks from the own peer."""

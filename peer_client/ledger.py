@@ -9,7 +9,7 @@ same errors, so that scenarios run on either. Nothing here knows what a round is
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -133,8 +133,13 @@ class HospitalLedger(Protocol):
     def wait_everywhere(self, transaction_id: str, timeout_s: float) -> tuple[str, ...]:
         """Wait until every member's peer has committed; return the members that have not."""
 
-    def wait_change(self, timeout_s: float) -> None:
-        """Return when the chaincode has set an event since the last call, or after the time."""
+    def wait_change(self, timeout_s: float, events: Collection[str] = ()) -> None:
+        """Return when another member's transaction has set an event, or after the time.
+
+        Args:
+            timeout_s: Longest wait, seconds.
+            events: Names that count; any where none is given. Events since the last call count too.
+        """
 
     def settle(self, timeout_s: float) -> None:
         """Wait until the newest transaction seen here is committed at every member's peer.

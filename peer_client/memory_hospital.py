@@ -8,7 +8,7 @@ store here, so levelling is nothing to wait for.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from chaincode.errors import from_message
 from chaincode.ledger import Creator
@@ -110,8 +110,8 @@ class MemoryHospital:
     def settle(self, timeout_s: float) -> None:
         """Return at once: peers share one store."""
 
-    def wait_change(self, timeout_s: float) -> None:
-        """Return when a block has come since the last call, or after the time."""
+    def wait_change(self, timeout_s: float, events: Collection[str] = ()) -> None:
+        """Return when any block has come since the last call, or after the time."""
         with self._ledger.changed:
             if self._ledger.height == self._seen:
                 self._ledger.changed.wait(timeout_s)

@@ -45,7 +45,9 @@ def answer(desk: Desk, records: RoundRecords) -> None:
         BundleMissingError: The own peer has not every chunk yet.
     """
     number = records.record.round
-    uploads = read_contributions(desk.ledger, records, desk.parameters)
+    uploads = read_contributions(
+        desk.ledger, records, desk.parameters, stored=desk.store.read_upload(number)
+    )
     total = add_contributions(uploads, desk.parameters)
     aggregate = check_sum(total, records, desk.study, desk.ledger.channel)
     desk.store.write_sum(number, total.astype("<u8").tobytes())
@@ -131,7 +133,9 @@ def checked_sum(desk: Desk, records: RoundRecords) -> Residues:
         except SumMismatchError:
             # A damaged file is no reason to distrust the ledger: make the sum again.
             pass
-    uploads = read_contributions(desk.ledger, records, desk.parameters)
+    uploads = read_contributions(
+        desk.ledger, records, desk.parameters, stored=desk.store.read_upload(number)
+    )
     total = add_contributions(uploads, desk.parameters)
     check_sum(total, records, desk.study, desk.ledger.channel)
     desk.store.write_sum(number, total.astype("<u8").tobytes())

@@ -66,6 +66,18 @@ PASSING = (
 PASSING_S = 120.0
 
 
+#: Events that move a round: every hospital of it has something to do next.
+MOVES = frozenset(
+    f"round.{name}"
+    for name in (
+        "opened", "joins_closed", "summed", "key", "published", "rejected", "abandoned",
+        "give_up_vote",
+    )
+)  # fmt: skip
+#: Events that only whoever closes a phase first waits for; the others look by the clock.
+STEPS = frozenset({"round.joined", "round.update", "round.share_sum", "round.confirmed"})
+
+
 class TrainingOvertakenError(Exception):
     """The round moved on without this hospital's update; training on would be in vain."""
 
@@ -120,6 +132,7 @@ class HospitalRound:
         order = order_of_round(active, number)
         rank = order.index(desk.msp_id) if desk.msp_id in order else len(order)
         self._patience = Patience(rank, desk.grace_s)
+        self._awaited = MOVES | STEPS if rank == 0 else MOVES
         self._memory = _Memory()
 
     def records(self) -> RoundRecords | None:
@@ -205,7 +218,7 @@ class HospitalRound:
                 return self.finish()
             if act is Act.WAIT:
                 begin = time.monotonic()
-                self.desk.ledger.wait_change(self._pause_s(poll_s))
+                self.desk.ledger.wait_change(self._pause_s(poll_s), self._awaited)
                 waited += time.monotonic() - begin
 
     def finish(self) -> RoundOutcome:

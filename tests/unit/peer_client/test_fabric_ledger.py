@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import threading
+import time
+from collections.abc import Collection
+
 import pytest
 
 from chaincode.errors import SecondJoinError
 from network.gateway.errors import EndorseError, EvaluateError, PeerDetail
+from network.gateway.events import ChaincodeEvent
 from network.wire.block import Block, TransactionRow
-from peer_client.fabric_ledger import _translated, ledger_block
+from peer_client.fabric_ledger import FabricLedger, _translated, ledger_block
 from peer_client.ledger import PrivateDataError
 
 
@@ -66,3 +72,51 @@ def test_a_block_keeps_its_place_its_hashes_and_what_was_called() -> None:
     assert (found.header_hash, found.recomputed_data_hash, found.size_bytes) == (b"h", b"r", 99)
     assert found.transactions[0].arguments == ("study", "3")
     assert not found.transactions[0].valid
+
+
+@pytest.fixture
+def listening() -> FabricLedger:
+    """A ledger of EastMSP that follows events from a queue in place of a peer."""
+    ledger = object.__new__(FabricLedger)
+    ledger._msp_id = "EastMSP"
+    ledger._newest = ""
+    ledger._changed = threading.Condition()
+    ledger._pending = set()
+    ledger._follower = threading.current_thread()
+    return ledger
+
+
+def event(name: str, msp: str) -> ChaincodeEvent:
+    payload = json.dumps({"study": "s", "round": 1, "state": "OPEN", "msp": msp}).encode()
+    return ChaincodeEvent(7, "transaction", name, payload)
+
+
+def test_an_event_that_does_not_count_wakes_nobody(listening: FabricLedger) -> None:
+    listening._follow([event("round.joined", "WestMSP")])
+    begin = time.monotonic()
+
+    listening.wait_change(0.05, {"round.summed"})
+
+    assert time.monotonic() - begin >= 0.05
+
+
+@pytest.mark.parametrize("events", [(), {"round.summed"}])
+def test_an_event_since_the_last_call_ends_the_wait(
+    listening: FabricLedger, events: Collection[str]
+) -> None:
+    listening._follow([event("round.summed", "WestMSP")])
+    begin = time.monotonic()
+
+    listening.wait_change(30.0, events)
+
+    assert time.monotonic() - begin < 10
+
+
+def test_own_events_wake_nobody_but_are_what_others_must_have(listening: FabricLedger) -> None:
+    listening._follow([event("round.summed", "EastMSP")])
+    begin = time.monotonic()
+
+    listening.wait_change(0.05)
+
+    assert time.monotonic() - begin >= 0.05
+    assert listening._newest == "transaction"

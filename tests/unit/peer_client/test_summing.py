@@ -14,6 +14,7 @@ from peer_client.round_records import RoundRecords
 from peer_client.summing import (
     add_contributions,
     check_sum,
+    is_upload_of,
     read_contributions,
     sum_from_bytes,
 )
@@ -101,6 +102,20 @@ def test_a_damaged_stored_sum_is_refused(summed: Any) -> None:
 
     with pytest.raises(SumMismatchError, match="damaged"):
         sum_from_bytes(total.tobytes()[:-8], desk.parameters)
+
+
+def test_the_own_stored_upload_is_taken_only_where_the_manifest_names_it(summed: Any) -> None:
+    desk, records, _ = summed
+    uploads = read_contributions(desk.ledger, records, desk.parameters)
+    stored = uploads[desk.msp_id]
+    manifest = records.updates[desk.msp_id]
+
+    assert is_upload_of(manifest, stored)
+    assert not is_upload_of(manifest, stored[:-1])
+    assert not is_upload_of(manifest, stored[:-1] + bytes([stored[-1] ^ 1]))
+    assert not is_upload_of(manifest, stored + b"\0")
+    damaged = read_contributions(desk.ledger, records, desk.parameters, stored=stored[:-1])
+    assert damaged == uploads
 
 
 def test_a_chunk_that_is_not_there_is_missing_and_a_changed_one_is_refused(
