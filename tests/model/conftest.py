@@ -51,6 +51,14 @@ def phantom_slices(
     )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """TensorFlow takes its number of threads before its first network, once for all tests."""
+    from model.threads import set_threads
+
+    set_threads(1)
+
+
 @pytest.fixture
 def small_config():
     return SMALL
@@ -59,8 +67,9 @@ def small_config():
 @pytest.fixture(scope="session")
 def small_net():
     """One compiled network for all tests; a test sets the weights it wants."""
-    capsnet = pytest.importorskip("model.capsnet")
-    return capsnet.build(SMALL, seed=1)
+    from model.capsnet import build
+
+    return build(SMALL, seed=1)
 
 
 @pytest.fixture

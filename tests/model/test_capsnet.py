@@ -6,15 +6,15 @@ import zipfile
 
 import numpy as np
 import pytest
+import tensorflow as tf
+
+from model.capsnet import CapsNet, CapsNetConfig, build
+from model.errors import ModelFileError, WeightLayoutError
+from model.network import load, save
+from model.twin import build_twin
+from model.weights import get_vector, initial_vector, set_vector, specs
 
 pytestmark = pytest.mark.tensorflow
-tf = pytest.importorskip("tensorflow")
-
-from model.capsnet import CapsNet, CapsNetConfig, build  # noqa: E402
-from model.errors import ModelFileError, WeightLayoutError  # noqa: E402
-from model.network import load, save  # noqa: E402
-from model.twin import build_twin  # noqa: E402
-from model.weights import get_vector, initial_vector, set_vector, specs  # noqa: E402
 
 
 def pictures(count, size=32, seed=0):

@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 import pytest
+import tensorflow as tf
+
+from model import losses
 
 pytestmark = pytest.mark.tensorflow
-tf = pytest.importorskip("tensorflow")
-
-from model import losses  # noqa: E402
 
 
 def tissue(*pixels):

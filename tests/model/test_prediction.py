@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.tensorflow
-pytest.importorskip("tensorflow")
+from model.errors import TrainingDataError
+from model.prediction import predict, predict_scores, predict_tissue
 
-from model.errors import TrainingDataError  # noqa: E402
-from model.prediction import predict, predict_scores, predict_tissue  # noqa: E402
+pytestmark = pytest.mark.tensorflow
 
 
 def pictures(count, size=32):

@@ -20,6 +20,7 @@ from peer_client.simulation.recipe import Recipe
 from peer_client.simulation.simulate import HospitalResult, Setting, simulate
 
 pytestmark = pytest.mark.tensorflow
+
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = Recipe(rounds=1, local_steps=2, adapt_steps=1, size_px=32)
 

@@ -9,19 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import phantom_slices
 
-pytestmark = pytest.mark.tensorflow
-pytest.importorskip("tensorflow")
-
-from conftest import phantom_slices  # noqa: E402
-
-from model.errors import DivergedError, TrainingDataError, WeightLayoutError  # noqa: E402
-from model.evaluation import auc  # noqa: E402
-from model.overlap import dice  # noqa: E402
-from model.prediction import predict, predict_scores  # noqa: E402
-from model.sampling import NO_LABEL  # noqa: E402
-from model.training import OptimiserState, TrainSettings, train  # noqa: E402
-from model.weights import get_vector, set_vector  # noqa: E402
+from model.errors import DivergedError, TrainingDataError, WeightLayoutError
+from model.evaluation import auc
+from model.overlap import dice
+from model.prediction import predict, predict_scores
+from model.sampling import NO_LABEL
+from model.training import OptimiserState, TrainSettings, train
+from model.weights import get_vector, set_vector
 
 SETTINGS = TrainSettings(steps=4, seed=3, total_steps=8, class_items=6, mask_items=2)
 
@@ -73,6 +69,8 @@ from conftest import SMALL, phantom_slices
 from model.capsnet import build
 from model.training import TrainSettings, train
 from model.weights import get_vector, set_vector
+
+pytestmark = pytest.mark.tensorflow
 net, slices = build(SMALL, seed=1), phantom_slices()
 start = get_vector(net)
 settings = TrainSettings(steps=4, seed=5, total_steps=6, class_items=6, mask_items=2)

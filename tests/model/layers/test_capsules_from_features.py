@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.tensorflow
-pytest.importorskip("tensorflow")
+from model.layers import PooledCapsules, PrimaryCapsules, TissueProbabilities
 
-from model.layers import PooledCapsules, PrimaryCapsules, TissueProbabilities  # noqa: E402
+pytestmark = pytest.mark.tensorflow
 
 
 def squash(vectors):

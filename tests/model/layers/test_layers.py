@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from layer_examination import examine_layer
+
+from model import layers
 
 pytestmark = pytest.mark.tensorflow
-keras = pytest.importorskip("keras")
-
-from layer_examination import examine_layer  # noqa: E402
-
-from model import layers  # noqa: E402
 
 CASES = {
     "Squash": ({}, [(5, 4)], (5, 4), 0),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tensorflow as tf
+
+from model.layers import ClassCapsules, ConvolutionalCapsules, TextbookCapsules
+from model.layers.routing import route_by_agreement
 
 pytestmark = pytest.mark.tensorflow
-tf = pytest.importorskip("tensorflow")
-
-from model.layers import ClassCapsules, ConvolutionalCapsules, TextbookCapsules  # noqa: E402
-from model.layers.routing import route_by_agreement  # noqa: E402
 
 
 def squash(vectors):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tensorflow as tf
+
+from model.layers import CapsuleLength, Squash
 
 pytestmark = pytest.mark.tensorflow
-tf = pytest.importorskip("tensorflow")
-
-from model.layers import CapsuleLength, Squash  # noqa: E402
 
 
 def test_squash_of_a_worked_vector():
