@@ -19,6 +19,7 @@ from peer_client import round_records
 from peer_client.errors import ChainBrokenError, StudyClaimError
 from peer_client.ledger import HospitalLedger
 from peer_client.round_records import RoundRecords
+from peer_client.round_sum import checked_sum
 from peer_client.sealing.opening import open_sum
 from peer_client.store import ModelState
 from peer_client.summing import Residues
@@ -160,8 +161,6 @@ def catch_up(desk: Desk, published: list[Round]) -> ModelState:
         desk: The hospital.
         published: Records of published rounds, ascending.
     """
-    from peer_client.opening import checked_sum
-
     start = len(published)
     model: ModelState | None = None
     while start > 0 and model is None:

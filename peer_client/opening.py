@@ -19,14 +19,13 @@ from peer_client import lineage, submission
 from peer_client.desk import Desk
 from peer_client.errors import SumMismatchError
 from peer_client.round_records import RoundRecords, read_share_sums
+from peer_client.round_sum import checked_sum
 from peer_client.sealing.answer import ReceivedBox, ShareSum, answer_once
 from peer_client.sealing.errors import ShareRefusedError
 from peer_client.summing import (
-    Residues,
     add_contributions,
     check_sum,
     read_contributions,
-    sum_from_bytes,
 )
 from peer_client.update import model_digest
 
@@ -114,32 +113,6 @@ def record_key(desk: Desk, records: RoundRecords) -> None:
         encode([*senders]).decode("ascii"),
         transient={"check_sum": check.astype("<u8").tobytes()},
     )
-
-
-def checked_sum(desk: Desk, records: RoundRecords) -> Residues:
-    """Return the round's sum, held against the ledger: from the store, else made again.
-
-    Raises:
-        SumMismatchError: It is not the one recorded.
-        BundleMissingError: It is neither stored nor can it be made.
-    """
-    number = records.record.round
-    stored = desk.store.read_sum(number)
-    if stored is not None:
-        try:
-            total = sum_from_bytes(stored, desk.parameters)
-            check_sum(total, records, desk.study, desk.ledger.channel)
-            return total
-        except SumMismatchError:
-            # A damaged file is no reason to distrust the ledger: make the sum again.
-            pass
-    uploads = read_contributions(
-        desk.ledger, records, desk.parameters, stored=desk.store.read_upload(number)
-    )
-    total = add_contributions(uploads, desk.parameters)
-    check_sum(total, records, desk.study, desk.ledger.channel)
-    desk.store.write_sum(number, total.astype("<u8").tobytes())
-    return total
 
 
 def apply_round(desk: Desk, records: RoundRecords) -> None:

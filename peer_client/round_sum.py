@@ -1,0 +1,44 @@
+"""A round's sum as this hospital knows it: from its store, else made again from its own peer.
+
+Either way it is held against the ledger's record before anybody works with it
+(peer_client/summing.py). A damaged file is made again; a sum that is not as recorded is refused.
+"""
+
+from __future__ import annotations
+
+from peer_client.desk import Desk
+from peer_client.errors import SumMismatchError
+from peer_client.round_records import RoundRecords
+from peer_client.summing import (
+    Residues,
+    add_contributions,
+    check_sum,
+    read_contributions,
+    sum_from_bytes,
+)
+
+
+def checked_sum(desk: Desk, records: RoundRecords) -> Residues:
+    """Return the round's sum, held against the ledger: from the store, else made again.
+
+    Raises:
+        SumMismatchError: It is not the one recorded.
+        BundleMissingError: It is neither stored nor can it be made.
+    """
+    number = records.record.round
+    stored = desk.store.read_sum(number)
+    if stored is not None:
+        try:
+            total = sum_from_bytes(stored, desk.parameters)
+            check_sum(total, records, desk.study, desk.ledger.channel)
+            return total
+        except SumMismatchError:
+            # A damaged file is no reason to distrust the ledger: make the sum again.
+            pass
+    uploads = read_contributions(
+        desk.ledger, records, desk.parameters, stored=desk.store.read_upload(number)
+    )
+    total = add_contributions(uploads, desk.parameters)
+    check_sum(total, records, desk.study, desk.ledger.channel)
+    desk.store.write_sum(number, total.astype("<u8").tobytes())
+    return total
