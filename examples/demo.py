@@ -281,7 +281,7 @@ def print_tables(demo: Demo, rows: Sequence[Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from peer_client.report import short_name, table_cells
+    from peer_client.report import metric_cell, short_name, table_cells
 
     console = Console(width=None if sys.stdout.isatty() else 150)
     title = "Rounds: longest seconds of any hospital by phase, bytes of all on the ledger"
@@ -291,16 +291,13 @@ def print_tables(demo: Demo, rows: Sequence[Any]) -> None:
         table.add_row(*row)
     console.print(table)
     hospitals = sorted({msp for row in rows for msp in row.metrics})
-    title = "Validation patients of each hospital: AUC by patient (a constant classifier has 0.50)"
-    title += ", Dice of lesion masks"
+    title = (
+        "Validation patients of each hospital: AUC by patient [95 %] (a constant classifier: 0.50)"
+    )
+    title += " / mean Dice of lesion masks"
     table = Table("round", *map(short_name, hospitals), title=title, title_justify="left")
     for row in rows:
-        shown_metrics = []
-        for msp in hospitals:
-            metrics = row.metrics.get(msp, {})
-            dice = f", Dice {metrics['dice_after']:.2f}" if "dice_after" in metrics else ""
-            known = "auc_after" in metrics
-            shown_metrics.append(f"AUC {metrics['auc_after']:.2f}{dice}" if known else "-")
+        shown_metrics = [metric_cell(row.metrics.get(msp, {})) for msp in hospitals]
         table.add_row(str(row.round_number), *shown_metrics)
     console.print(table)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chaincode.study import Study
-from model.evaluation import auc, patient_scores
+from model.evaluation import auc_interval, patient_scores
 from model.overlap import dice
 from model.sampling import TrainingSlices
 from peer_client.ct.cohort import Cohort, SliceSet
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 #: Slices of a patient that are judged, evenly spaced: more of them tell nothing new and cost time.
 SLICES_OF_A_PATIENT = 12
+#: Bootstrap draws behind an interval.
+DRAWS = 1000
 
 
 @dataclass(slots=True)
@@ -211,7 +213,9 @@ def judged_slices(slices: SliceSet) -> SliceSet:
 
 
 def judge(net: SliceNetwork, slices: SliceSet) -> dict[str, float]:
-    """Return `auc` by patient, and `dice` where a mask shows a lesion.
+    """Return `auc` by patient with its 95 % interval, and `dice` where a mask shows a lesion.
+
+    The interval is a bootstrap over patients with fixed draws: the same model, the same figures.
 
     Args:
         net: The network with the weights to judge.
@@ -222,7 +226,8 @@ def judge(net: SliceNetwork, slices: SliceSet) -> dict[str, float]:
     labelled = slices.labelled()
     scores = predict_scores(net, labelled.images, flips=False)
     found = patient_scores(labelled.patients, scores, labelled.labels)
-    metrics = {"auc": auc(found.labels, found.scores)}
+    interval = auc_interval(found.labels, found.scores, rng=np.random.default_rng(0), draws=DRAWS)
+    metrics = {"auc": interval.value, "auc_low": interval.low, "auc_high": interval.high}
     masked = slices.with_masks()
     if len(masked) and bool(masked.masks.any()):
         _, lesions = predict(net, masked.images, flips=False)

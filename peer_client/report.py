@@ -145,7 +145,7 @@ def table_cells(rounds: Sequence[RoundRow]) -> tuple[list[str], list[list[str]]]
         cells += [contributors_text(row.contributors, everybody), str(row.coalition_max)]
         cells += [f"{row.seconds[key]:.1f}" if key in row.seconds else "-" for key, _ in shown]
         cells += [f"{row.ledger_bytes / 1000:.0f}", f"{row.upload_bytes / 1000:.0f}"]
-        cells += [_metric_cell(row.metrics.get(msp, {})) for msp in hospitals]
+        cells += [metric_cell(row.metrics.get(msp, {})) for msp in hospitals]
         rows.append(cells)
     return head, rows
 
@@ -164,12 +164,18 @@ def contributors_text(contributors: Sequence[str], everybody: Sequence[str]) -> 
     return f"{len(contributors)}, without {', '.join(missing)}"
 
 
-def _metric_cell(metrics: Mapping[str, float]) -> str:
-    """Return AUC, and Dice where there is one, as one cell."""
+def metric_cell(metrics: Mapping[str, float]) -> str:
+    """Return AUC with its interval, and Dice where there is one, as one cell.
+
+    >>> metric_cell({"auc_after": 0.7, "auc_low_after": 0.6, "auc_high_after": 0.81})
+    '0.70 [0.60, 0.81]'
+    """
     if "auc_after" not in metrics:
         return "-"
-    dice = f" / Dice {metrics['dice_after']:.2f}" if "dice_after" in metrics else ""
-    return f"{metrics['auc_after']:.2f}{dice}"
+    text = f"{metrics['auc_after']:.2f}"
+    if "auc_low_after" in metrics and "auc_high_after" in metrics:
+        text += f" [{metrics['auc_low_after']:.2f}, {metrics['auc_high_after']:.2f}]"
+    return text + (f" / Dice {metrics['dice_after']:.2f}" if "dice_after" in metrics else "")
 
 
 def markdown_table(rounds: Sequence[RoundRow]) -> list[str]:
