@@ -216,7 +216,7 @@ def learning_curves(rounds: Sequence[RoundRow]) -> Figure:
         if axis.lines:
             axis.legend(frameon=False)
     axes[0].axhline(0.5, color="grey", linewidth=0.8, linestyle="--")
-    figure.text(0.01, 0.01, RESEARCH_USE, fontsize=7, color="grey")
+    figure.supxlabel(RESEARCH_USE, x=0.01, ha="left", fontsize=7, color="grey")
     return figure
 
 
@@ -229,7 +229,7 @@ def mask_grid(masks: Sequence[MaskPicture], columns: int = 4) -> Figure:
         axis.set_axis_off()
     for axis, picture in zip(axes, masks, strict=False):
         draw_mask(axis, picture)
-    figure.text(0.01, 0.005, RESEARCH_USE, fontsize=7, color="grey")
+    figure.supxlabel(RESEARCH_USE, x=0.01, ha="left", fontsize=7, color="grey")
     return figure
 
 
