@@ -30,6 +30,8 @@ CONSTRAINTS = ROOT / "setup" / "constraints.txt"
 TOOLCHAIN = ROOT / "setup" / "seal-minimal.cmake"
 PYFHEL = "3.5.0"
 FIRST_IMPORT = "import grpc, keras, matplotlib.figure, nibabel, pydicom, Pyfhel, rich, tensorflow"
+#: Pyfhel compiles one file after the other and so takes longest: what runs beside it gives way.
+BEHIND = ("nice", "-n", "10")
 EXIT_PREREQUISITE = 90
 EXIT_BUILD = 91
 
@@ -175,16 +177,14 @@ def install_packages(log: Path) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirements:
         requirements.write("\n".join(others))
         requirements.flush()
-        call(
-            [VENV / "bin" / "pip", "install", "--no-deps", "--no-compile", "-r", requirements.name],
-            log,
-            "installing the Python packages",
-        )
+        install = [VENV / "bin" / "pip", "install", "--no-deps", "--no-compile"]
+        call([*BEHIND, *install, "-r", requirements.name], log, "installing the Python packages")
 
 
 def build_fabric(log: Path) -> None:
     """Find or build the Fabric binaries (network.fabric.binaries does the work)."""
-    call([VENV / "bin" / "python", "-m", "network.fabric.binaries"], log, "building Fabric")
+    build = [VENV / "bin" / "python", "-m", "network.fabric.binaries"]
+    call([*BEHIND, *build], log, "building Fabric")
 
 
 def finish(log: Path) -> None:
