@@ -1,19 +1,19 @@
 """How fast the capsule network trains and predicts, beside the textbook layer and its twin.
 
-Each system runs in a process of its own, so that threads and peak memory are its own: the
-capsule network, the same network with the textbook capsule layer, and the plain U-Net twin; one and
-two threads; the same slices, batch and step. Prints a table to stderr and, last, one JSON line to
-stdout: a list of objects with `system`, `threads`, `images_per_second_train`,
+The capsule network, the same network with the textbook capsule layer, and the plain U-Net twin; one
+and two threads; the same slices and batches. Each system has a process of its own, so that threads
+and peak memory are its own, and they take turns of two steps each: what else the machine does slows
+all of them alike. Figures are medians over the turns. Prints a table to stderr and, last, one JSON
+line to stdout: a list of objects with `system`, `threads`, `images_per_second_train`,
 `images_per_second_predict` and `peak_megabytes`, and beside these `parameters`,
-`cpu_seconds_per_step` and `waiting_share` (of a step, for the next batch).
+`cpu_seconds_per_step` and `waiting_share` (of the time, for the next batch).
 
-    python benchmarks/training.py [--size 96] [--steps 10] [--threads 1,2]
+    python benchmarks/training.py [--size 96] [--turns 10] [--threads 1,2]
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import resource
 import statistics
@@ -23,23 +23,19 @@ import time
 from typing import Any
 
 SYSTEMS = ("capsnet", "textbook", "unet")
-#: The textbook layer is so slow that fewer steps tell as much.
-SHARE_OF_STEPS = {"textbook": 0.5}
+#: The textbook layer is so slow that fewer turns must do.
+TEXTBOOK_ROUNDS = 3
 CLASS_ITEMS, MASK_ITEMS = 12, 4
 PREDICTED = 64
 
 
-def measure(system: str, threads: int, size_px: int, steps: int) -> dict[str, Any]:
-    """Time one system in this process.
+def serve(system: str, threads: int, size_px: int) -> None:
+    """Be one system: answer each line "train" or "predict" of stdin with a JSON line of seconds.
 
     Args:
         system: One of `SYSTEMS`.
         threads: TensorFlow's threads.
         size_px: Side of the slices in pixels.
-        steps: Steps to time; two more go before them.
-
-    Returns:
-        One row of the result.
     """
     import numpy as np
 
@@ -56,83 +52,141 @@ def measure(system: str, threads: int, size_px: int, steps: int) -> dict[str, An
     config = CapsNetConfig(size_px=size_px, votes="textbook" if system == "textbook" else "shared")
     net: SliceNetwork = build_twin(config) if system == "unet" else build(config)
     rng = np.random.default_rng(0)
-    count = PREDICTED
     slices = TrainingSlices(
-        rng.random((count, size_px, size_px, 1), dtype=np.float32),
-        np.arange(count) % 2,
-        [str(number) for number in range(count)],
+        rng.random((PREDICTED, size_px, size_px, 1), dtype=np.float32),
+        np.arange(PREDICTED) % 2,
+        [str(number) for number in range(PREDICTED)],
         rng.integers(0, 3, (8, size_px, size_px)).astype(np.uint8),
         np.arange(8),
     )
     settings = TrainSettings(steps=2, class_items=CLASS_ITEMS, mask_items=MASK_ITEMS)
-    train(net, slices, settings)
-    ends = [0.0]
 
-    def note(report: TrainProgress) -> None:
-        ends.append(report.seconds)
+    def step() -> dict[str, float]:
+        # Two steps at a time: the second one's batch is made beside the first, as in a training.
+        ends: list[float] = []
 
-    steps = max(3, round(steps * SHARE_OF_STEPS.get(system, 1.0)))
-    cpu = time.process_time()
-    result = train(
-        net,
-        slices,
-        TrainSettings(steps=steps, class_items=CLASS_ITEMS, mask_items=MASK_ITEMS),
-        progress=note,
-    )
-    cpu = time.process_time() - cpu
-    each = [after - before for before, after in itertools.pairwise(ends)]
-    predict(net, slices.images[:32], flips=False)
-    begin = time.perf_counter()
-    predict(net, slices.images, flips=False)
-    predicting = time.perf_counter() - begin
-    return {
-        "system": system,
-        "threads": threads,
-        "images_per_second_train": round((CLASS_ITEMS + MASK_ITEMS) / statistics.median(each), 2),
-        "images_per_second_predict": round(count / predicting, 2),
-        "peak_megabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-        "parameters": sum(spec.size for spec in net.manifest),
-        "cpu_seconds_per_step": round(cpu / steps, 4),
-        "waiting_share": round(result.metrics["seconds_waiting"] / result.metrics["seconds"], 4),
-    }
+        def note(report: TrainProgress) -> None:
+            ends.append(report.seconds)
+
+        cpu = time.process_time()
+        result = train(net, slices, settings, progress=note)
+        return {
+            "seconds": ends[1] - ends[0],
+            "cpu_seconds": (time.process_time() - cpu) / 2,
+            "waiting": result.metrics["seconds_waiting"],
+            "all_seconds": result.metrics["seconds"],
+        }
+
+    def answer() -> dict[str, float]:
+        begin = time.perf_counter()
+        predict(net, slices.images, flips=False)
+        return {"seconds": time.perf_counter() - begin}
+
+    asked = {"train": step, "predict": answer}
+    step(), answer()  # compiled by now
+    parameters = sum(spec.size for spec in net.manifest)
+    print(json.dumps({"parameters": parameters}), flush=True)
+    for line in sys.stdin:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(json.dumps({**asked[line.strip()](), "peak_megabytes": peak}), flush=True)
 
 
-def run(system: str, threads: int, size_px: int, steps: int) -> dict[str, Any]:
-    """Time one system in a process of its own."""
-    command = [sys.executable, __file__, "--only", system, "--threads", str(threads)]
-    command += ["--size", str(size_px), "--steps", str(steps)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    row: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return row
+class System:
+    """One system in a process of its own, idle except when it is asked."""
+
+    def __init__(self, name: str, threads: int, size_px: int) -> None:
+        self.name = name
+        command = [sys.executable, __file__, "--only", name, "--threads", str(threads)]
+        self._process = subprocess.Popen(
+            [*command, "--size", str(size_px)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.parameters = int(self._read()["parameters"])
+        self.steps: list[dict[str, float]] = []
+        self.predictions: list[dict[str, float]] = []
+
+    def ask(self, what: str) -> None:
+        """Have it train two steps, or predict, and keep the answer."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(what + "\n")
+        self._process.stdin.flush()
+        (self.steps if what == "train" else self.predictions).append(self._read())
+
+    def stop(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _read(self) -> dict[str, float]:
+        assert self._process.stdout is not None
+        while line := self._process.stdout.readline():
+            if line.startswith("{"):
+                answer: dict[str, float] = json.loads(line)
+                return answer
+        raise SystemExit(f"{self.name} ended before it answered")
+
+    def row(self, threads: int) -> dict[str, Any]:
+        """Return this system's row of the result."""
+        seconds = statistics.median(step["seconds"] for step in self.steps)
+        predicting = statistics.median(answer["seconds"] for answer in self.predictions)
+        waiting = sum(step["waiting"] for step in self.steps)
+        return {
+            "system": self.name,
+            "threads": threads,
+            "images_per_second_train": round((CLASS_ITEMS + MASK_ITEMS) / seconds, 2),
+            "images_per_second_predict": round(PREDICTED / predicting, 2),
+            "peak_megabytes": round(max(step["peak_megabytes"] for step in self.steps)),
+            "parameters": self.parameters,
+            "cpu_seconds_per_step": round(
+                statistics.median(step["cpu_seconds"] for step in self.steps), 4
+            ),
+            "waiting_share": round(waiting / sum(step["all_seconds"] for step in self.steps), 4),
+        }
+
+
+def compare(threads: int, size_px: int, rounds: int) -> list[dict[str, Any]]:
+    """Time all systems in turns: a machine that is busy with other things slows them alike."""
+    systems = [System(name, threads, size_px) for name in SYSTEMS]
+    for number in range(rounds):
+        for system in systems:
+            # The textbook layer takes as long as ten steps of the others.
+            if system.name != "textbook" or number < TEXTBOOK_ROUNDS:
+                system.ask("train")
+                system.ask("predict")
+        print(f"\r{threads} thread(s): turn {number + 1} of {rounds}", end="", file=sys.stderr)
+    print(file=sys.stderr)
+    for system in systems:
+        system.stop()
+    return [system.row(threads) for system in systems]
 
 
 def main() -> None:
     """Run every system with every number of threads."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=96, help="side of the slices in pixels")
-    parser.add_argument("--steps", type=int, default=10, help="steps timed for each system")
+    parser.add_argument("--turns", type=int, default=10, help="turns of each system")
     parser.add_argument("--threads", default="1,2", help="numbers of threads, with commas")
-    parser.add_argument("--only", choices=SYSTEMS, help="one system, in this process")
+    parser.add_argument("--only", choices=SYSTEMS, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     threads = [int(number) for number in chosen.threads.split(",")]
     if chosen.only:
-        print(json.dumps(measure(chosen.only, threads[0], chosen.size, chosen.steps)))
+        serve(chosen.only, threads[0], chosen.size)
         return
-    rows = []
+    rows = [row for number in threads for row in compare(number, chosen.size, chosen.turns)]
     print(
         f"{'system':10}{'threads':>8}{'train/s':>10}{'predict/s':>11}{'MB':>7}{'parameters':>12}",
         file=sys.stderr,
     )
-    for number in threads:
-        for system in SYSTEMS:
-            row = run(system, number, chosen.size, chosen.steps)
-            rows.append(row)
-            print(
-                f"{system:10}{number:8}{row['images_per_second_train']:10.1f}"
-                f"{row['images_per_second_predict']:11.1f}{row['peak_megabytes']:7}"
-                f"{row['parameters']:12,}",
-                file=sys.stderr,
-            )
+    for row in rows:
+        print(
+            f"{row['system']:10}{row['threads']:8}{row['images_per_second_train']:10.1f}"
+            f"{row['images_per_second_predict']:11.1f}{row['peak_megabytes']:7}"
+            f"{row['parameters']:12,}",
+            file=sys.stderr,
+        )
     for number in threads:
         speed = {
             row["system"]: row["images_per_second_train"]
