@@ -19,6 +19,8 @@ from model.sampling import NO_LABEL
 from model.training import OptimiserState, TrainSettings, train
 from model.weights import get_vector, set_vector
 
+pytestmark = pytest.mark.tensorflow
+
 SETTINGS = TrainSettings(steps=4, seed=3, total_steps=8, class_items=6, mask_items=2)
 
 
@@ -69,8 +71,6 @@ from conftest import SMALL, phantom_slices
 from model.capsnet import build
 from model.training import TrainSettings, train
 from model.weights import get_vector, set_vector
-
-pytestmark = pytest.mark.tensorflow
 net, slices = build(SMALL, seed=1), phantom_slices()
 start = get_vector(net)
 settings = TrainSettings(steps=4, seed=5, total_steps=6, class_items=6, mask_items=2)
