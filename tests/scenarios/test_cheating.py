@@ -25,6 +25,7 @@ from peer_client.decision import Act
 from peer_client.errors import NotOfStudyError
 from peer_client.memory_identity import new_member, roots_of
 from peer_client.round import HospitalRound
+from peer_client.round_records import RoundRecords
 from peer_client.sealing import upload
 from peer_client.sealing.errors import JoinSignatureError
 from peer_client.study import approve, read_study
@@ -37,17 +38,16 @@ CHEAT = MSPS[1]
 class Tampering(HospitalRound):
     """Sends an upload with one residue that is no residue, and a manifest that fits it."""
 
-    def step(self) -> Act:
-        records = self.records()
-        if records is None or self._decide(records) is not Act.SUBMIT:
-            return super().step()
+    def _do(self, act: Act, records: RoundRecords | None) -> None:
+        if records is None or act is not Act.SUBMIT:
+            super()._do(act, records)
+            return
         payload = bytearray(submission._seal(self.desk, records))
         payload[8000:8008] = (MODULUS + 5).to_bytes(8, "little")
         manifest = submission.manifest_of(self.desk, records, bytes(payload))
         submission._put_chunks(self.desk, self.number, bytes(payload))
         text = manifest.to_bytes().decode()
         self.desk.ledger.submit("submit_update", self.desk.study.study, str(self.number), text)
-        return Act.SUBMIT
 
 
 def test_a_tampered_ciphertext_is_refused_by_name_and_the_others_publish(
@@ -67,10 +67,10 @@ def test_a_tampered_ciphertext_is_refused_by_name_and_the_others_publish(
 class Lying(HospitalRound):
     """Answers with numbers of its own."""
 
-    def step(self) -> Act:
-        records = self.records()
-        if records is None or self._decide(records) is not Act.ANSWER:
-            return super().step()
+    def _do(self, act: Act, records: RoundRecords | None) -> None:
+        if records is None or act is not Act.ANSWER:
+            super()._do(act, records)
+            return
         assert records.aggregate is not None
         false = np.random.default_rng(1).integers(0, 65521, 4096).astype("<u2").tobytes()
         self.desk.ledger.submit(
@@ -81,7 +81,6 @@ class Lying(HospitalRound):
             "[]",
             transient={"share_sum": false},
         )
-        return Act.ANSWER
 
 
 def test_a_false_share_sum_is_named_and_changes_nothing(consortium: Consortium) -> None:
