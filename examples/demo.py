@@ -18,9 +18,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from peer_client.report import MaskPicture, RoundRow
 
 EXAMPLES = Path(__file__).resolve().parent
 PROJECT = EXAMPLES.parent
@@ -50,11 +53,33 @@ class Demo:
     hospitals: tuple[str, ...]
     rounds: int
     study: str = ""
-    started: list[subprocess.Popen[Any]] = field(default_factory=list)
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def member(self, name: str) -> list[str]:
         """Return the beginning of a member's commands."""
         return ["hospital-client", "--member", str(self.root / name)]
+
+    def start(self, command: Sequence[str], **streams: Any) -> subprocess.Popen[str]:
+        """Start one of our commands and remember it until it has ended.
+
+        Args:
+            command: Program and arguments.
+            streams: Where its output goes, as for `subprocess.Popen`.
+        """
+        process = subprocess.Popen(program(command), text=True, **streams)
+        self.started.append(process)
+        return process
+
+    def ended(self, process: subprocess.Popen[str]) -> None:
+        """Wait for a command, and forget it.
+
+        Raises:
+            SystemExit: It failed; its own sentence has been shown.
+        """
+        process.wait()
+        self.started.remove(process)
+        if process.returncode:
+            raise SystemExit(process.returncode)
 
 
 def say(text: str = "") -> None:
@@ -91,12 +116,9 @@ def run(demo: Demo, command: Sequence[str], *, quiet: bool = False) -> str:
     """
     if not quiet:
         say(shown(command))
-    process = subprocess.Popen(program(command), stdout=subprocess.PIPE, text=True)
-    demo.started.append(process)
+    process = demo.start(command, stdout=subprocess.PIPE)
     output, _ = process.communicate()
-    demo.started.remove(process)
-    if process.returncode:
-        raise SystemExit(process.returncode)
+    demo.ended(process)
     if not quiet:
         say("\n".join("    " + line for line in output.rstrip().splitlines()))
     return output
@@ -137,15 +159,11 @@ def agree(demo: Demo) -> None:
     run(demo, [*demo.member(first), *propose, *options])
     approve = ["study", "approve", demo.study, "--yes", "--wait", "20"]
     quietly = [
-        subprocess.Popen(program([*demo.member(name), *approve]), stdout=subprocess.DEVNULL)
-        for name in others[1:]
+        demo.start([*demo.member(name), *approve], stdout=subprocess.DEVNULL) for name in others[1:]
     ]
-    demo.started += quietly
     run(demo, [*demo.member(others[0]), *approve])
     for process in quietly:
-        if process.wait():
-            raise SystemExit(process.returncode)
-        demo.started.remove(process)
+        demo.ended(process)
     run(demo, [*demo.member(first), "study", "list"])
 
 
@@ -167,19 +185,26 @@ def train(demo: Demo) -> None:
         command += ["--rounds", str(demo.rounds), "--data", str(demo.data)]
         command += ["--hospitals", str(demo.hospitals_file), "--json"]
         say(shown(command) + " &")
-        with (
-            logs[name].open("w") as log,
-            (demo.output / f"{name}.rounds.json").open("w") as result,
-        ):
-            clients[name] = subprocess.Popen(program(command), stdout=result, stderr=log, text=True)
-        demo.started.append(clients[name])
+        result = demo.output / f"{name}.rounds.json"
+        with logs[name].open("w") as log, result.open("w") as rounds:
+            clients[name] = demo.start(command, stdout=rounds, stderr=log)
     say(f"  logs: {demo.output}/<hospital>.log")
     watch(clients, logs)
     for name, client in clients.items():
-        demo.started.remove(client)
-        if client.returncode:
+        if client.poll():
             say(f"\n{name} stopped: the end of {logs[name]}\n{logs[name].read_text()[-2000:]}")
             raise SystemExit(client.returncode)
+    for client in clients.values():
+        demo.ended(client)
+
+
+def while_running(clients: dict[str, subprocess.Popen[str]]) -> Iterator[None]:
+    """Yield a few times a second until all have ended or one has failed."""
+    while any(client.poll() is None for client in clients.values()):
+        if any(client.returncode for client in clients.values()):
+            return
+        yield
+        time.sleep(0.3)
 
 
 def watch(clients: dict[str, subprocess.Popen[str]], logs: dict[str, Path]) -> None:
@@ -189,43 +214,32 @@ def watch(clients: dict[str, subprocess.Popen[str]], logs: dict[str, Path]) -> N
         from rich.table import Table
 
         def table() -> Table:
-            grid = Table("hospital", "now", show_header=True)
+            grid = Table("hospital", "now")
             for name, client in clients.items():
-                text = "done" if client.poll() == 0 else last_line(logs[name])
-                grid.add_row(name, text)
+                grid.add_row(name, "done" if client.poll() == 0 else last_line(logs[name]))
             return grid
 
         with Live(table(), refresh_per_second=2) as live:
-            while any(client.poll() is None for client in clients.values()):
+            for _ in while_running(clients):
                 live.update(table())
-                if any(client.returncode for client in clients.values()):
-                    return
-                time.sleep(0.3)
             live.update(table())
         return
     shown_at = time.monotonic()
-    while any(client.poll() is None for client in clients.values()):
-        if any(client.returncode for client in clients.values()):
-            return
+    for _ in while_running(clients):
         if time.monotonic() - shown_at >= LINE_EVERY_S:
             shown_at = time.monotonic()
             for name in clients:
                 say(f"  {name:<10} {last_line(logs[name])}")
-        time.sleep(0.3)
 
 
-def audit(demo: Demo) -> dict[str, Any]:
-    """Ask what an auditor would, as the authority and as a hospital; return the lineage."""
+def audit(demo: Demo) -> None:
+    """Ask what an auditor would, as the authority and as a hospital."""
     authority = demo.member(AUTHORITY)
     run(demo, [*authority, "audit", "study", demo.study])
     run(demo, [*authority, "audit", "round", demo.study, "1"])
     run(demo, [*authority, "audit", "history", demo.study, "1"])
     prove = ["audit", "lineage", demo.study, "--recompute", "--blocks"]
     run(demo, [*demo.member(demo.hospitals[0]), *prove])
-    lineage: dict[str, Any] = ask(
-        demo, demo.hospitals[0], "audit", "lineage", demo.study, "--blocks"
-    )
-    return lineage
 
 
 def phase_seconds(demo: Demo) -> dict[int, dict[str, float]]:
@@ -243,74 +257,48 @@ def phase_seconds(demo: Demo) -> dict[int, dict[str, float]]:
     return longest
 
 
-def report(demo: Demo, lineage: dict[str, Any]) -> list[Path]:
+def report(demo: Demo) -> list[Path]:
     """Write the table and the pictures, print the table, and return what was written."""
-    from peer_client.report import RoundRow, write_report
+    from peer_client.client import member_client
+    from peer_client.report import write_report
+    from peer_client.study_report import round_rows
 
     seconds = phase_seconds(demo)
-    rows = []
-    for each in lineage["rounds"]:
-        number = each["round"]
-        record = ask(demo, AUTHORITY, "audit", "round", demo.study, str(number))
-        confirmed = record["confirmations"]
-        rows.append(
-            RoundRow(
-                round_number=number,
-                state=each["state"],
-                contributors=tuple(each["contributors"]),
-                coalition_max=each["coalition_max"],
-                seconds=seconds.get(number, {}),
-                ledger_bytes=lineage["chain"]["bytes_by_round"].get(str(number), 0),
-                upload_bytes=max(
-                    (update["upload_bytes"] for update in record["updates"].values()), default=0
-                ),
-                metrics={
-                    msp: {name: value / 1e6 for name, value in vote["metrics_ppm"].items()}
-                    for msp, vote in confirmed.items()
-                },
-            )
-        )
-    print_tables(demo, rows)
-    masks = mask_pictures(demo)
-    page = write_report(demo.output, f"Study {demo.study}", rows, masks=masks)
+    with member_client(demo.root / demo.hospitals[0]) as client:
+        known = round_rows(client.ledger, client.store(demo.study), demo.study)
+    rows = [replace(row, seconds=seconds.get(row.round_number, {})) for row in known]
+    print_tables(rows)
+    page = write_report(demo.output, f"Study {demo.study}", rows, masks=masks(demo))
     return [page, *sorted(demo.output.glob("*.png"))]
 
 
-def print_tables(demo: Demo, rows: Sequence[Any]) -> None:
+def print_tables(rows: Sequence[RoundRow]) -> None:
     """Print what the rounds cost, and what they brought each hospital."""
-    from rich.console import Console
-    from rich.table import Table
-
+    from peer_client.cli.output import print_table
     from peer_client.report import metric_cell, short_name, table_cells
 
-    console = Console(width=None if sys.stdout.isatty() else 150)
     title = "Rounds: longest seconds of any hospital by phase, bytes of all on the ledger"
-    head, cells = table_cells([replace(row, metrics={}) for row in rows])
-    table = Table(*head, title=title, title_justify="left")
-    for row in cells:
-        table.add_row(*row)
-    console.print(table)
+    print_table(title, *table_cells([replace(row, metrics={}) for row in rows]))
     hospitals = sorted({msp for row in rows for msp in row.metrics})
-    title = (
+    print_table(
         "Validation patients of each hospital: AUC by patient [95 %] (a constant classifier: 0.50)"
+        " / mean Dice of lesion masks",
+        ["round", *map(short_name, hospitals)],
+        [
+            [row.round_number, *(metric_cell(row.metrics.get(msp, {})) for msp in hospitals)]
+            for row in rows
+        ],
     )
-    title += " / mean Dice of lesion masks"
-    table = Table("round", *map(short_name, hospitals), title=title, title_justify="left")
-    for row in rows:
-        shown_metrics = [metric_cell(row.metrics.get(msp, {})) for msp in hospitals]
-        table.add_row(str(row.round_number), *shown_metrics)
-    console.print(table)
 
 
-def mask_pictures(demo: Demo) -> list[Any]:
-    """Export the model and read two validation slices of each hospital that has masks with it."""
-    from model.prediction import predict
+def masks(demo: Demo) -> list[MaskPicture]:
+    """Export the model and read two validation slices of each hospital with it."""
     from model.threads import set_threads
     from peer_client.cli.training import slices_cache
     from peer_client.ct.cohort import load_cohort
     from peer_client.ct.hospitals import read_hospitals
     from peer_client.models import read_exported
-    from peer_client.report import MaskPicture
+    from peer_client.study_report import mask_pictures
 
     first = demo.hospitals[0]
     file = demo.output / f"{first}.keras"
@@ -320,22 +308,9 @@ def mask_pictures(demo: Demo) -> list[Any]:
     net = read_exported(file)
     pictures = []
     for hospital in read_hospitals(demo.hospitals_file):
-        size_px = net.encoder.input_shape[1]
-        cohort = load_cohort(hospital, demo.data, size_px=size_px, cache=slices_cache())
-        masked = cohort.validation.with_masks()
-        if not len(masked):
-            continue
-        order = sorted(range(len(masked)), key=lambda row: -int((masked.masks[row] > 0).sum()))
-        for row in order[: len(order) // 2 + 1 : max(1, len(order) // 2)][:2]:
-            _, lesions = predict(net, masked.images[row : row + 1])
-            pictures.append(
-                MaskPicture(
-                    f"{hospital.name}, {masked.patients[row]}",
-                    masked.images[row, :, :, 0],
-                    lesions[0],
-                    masked.masks[row],
-                )
-            )
+        cohort = load_cohort(hospital, demo.data, size_px=net.size_px, cache=slices_cache())
+        for picture in mask_pictures(net, cohort.validation, count=2):
+            pictures.append(replace(picture, title=f"{hospital.name}: {picture.title}"))
     return pictures
 
 
@@ -386,8 +361,8 @@ def nothing_left_running(demo: Demo) -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
 
 
-def play(demo: Demo, own_data: bool) -> None:
-    """Run the six steps."""
+def play(demo: Demo, own_data: bool) -> list[Path]:
+    """Run the first five steps and return what was written."""
     begin = time.monotonic()
     step = heading(1, "The consortium: four hospitals, one authority, four BFT ordering nodes")
     if not (demo.root / "crypto-config.yaml").exists():
@@ -395,14 +370,10 @@ def play(demo: Demo, own_data: bool) -> None:
                    "--config", str(PROJECT / "crypto-config.yaml")], quiet=True)  # fmt: skip
     up = ["consortium", "up", "--root", str(demo.root)]
     say(shown(up))
-    bringing_up = subprocess.Popen(program(up), text=True)
-    demo.started.append(bringing_up)
+    bringing_up = demo.start(up)
     if not own_data:
         draw_phantoms(demo)  # while the nodes start
-    bringing_up.wait()
-    demo.started.remove(bringing_up)
-    if bringing_up.returncode:
-        raise SystemExit(bringing_up.returncode)
+    demo.ended(bringing_up)
     run(demo, ["consortium", "status", "--root", str(demo.root)])
     say(f"  {time.monotonic() - step:.0f} s")
     step = heading(2, "The study: what is trained and how, agreed on the ledger")
@@ -413,11 +384,9 @@ def play(demo: Demo, own_data: bool) -> None:
     train(demo)
     say(f"  {time.monotonic() - step:.0f} s")
     step = heading(4, "The audit: every record, every model from the initial one, every block")
-    lineage = audit(demo)
+    audit(demo)
     heading(5, "What came out")
-    files = report(demo, lineage)
-    heading(6, "End")
-    finish(demo, files)
+    return report(demo)
 
 
 @click.command()
@@ -455,10 +424,12 @@ def main(
     )
     with nothing_left_running(demo):
         try:
-            play(demo, own_data=data is not None)
+            files = play(demo, own_data=data is not None)
         except KeyboardInterrupt:
             say("\nstopping what was started; the data is kept")
             raise SystemExit(130) from None
+    heading(6, "End")
+    finish(demo, files)
 
 
 if __name__ == "__main__":
