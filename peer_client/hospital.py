@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -237,5 +237,5 @@ def judge(net: SliceNetwork, slices: SliceSet) -> dict[str, float]:
 
 def seed_of(study: Study, msp_id: str, round_number: int) -> int:
     """Return the seed of one hospital's draws in one round, below 2**31."""
-    text: Any = f"{study.study}/{study.seed}/{msp_id}/{round_number}"
+    text = f"{study.study}/{study.seed}/{msp_id}/{round_number}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little") >> 1

@@ -19,9 +19,6 @@ from peer_client.study_file import network_of, shared_places
 from peer_client.update import model_digest
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from model.network import SliceNetwork
 
 
@@ -134,11 +131,3 @@ def read_exported(path: Path) -> SliceNetwork:
     if not path.exists():
         raise NoModelError(f"there is no model file {path}")
     return load(path)
-
-
-def shared_weights(net: SliceNetwork, study: Study) -> NDArray[np.float32]:
-    """Return a network's shared weights, `(parameters,)`."""
-    from model.weights import get_vector
-
-    shared: NDArray[np.float32] = get_vector(net)[shared_places(study.weights)]
-    return shared

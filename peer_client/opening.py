@@ -14,24 +14,14 @@ import json
 
 from chaincode.canonical import encode, plain
 from chaincode.records import ConfirmationClaim
-from chaincode.shares import RoundKeyError, ShareSums, find_round_key, read_share_sum
+from chaincode.shares import ShareSums, find_round_key, read_share_sum
 from peer_client import lineage, submission
 from peer_client.desk import Desk
 from peer_client.errors import SumMismatchError
 from peer_client.round_records import RoundRecords, read_share_sums
-from peer_client.round_sum import checked_sum
+from peer_client.round_sum import checked_sum, made_sum
 from peer_client.sealing.answer import ReceivedBox, ShareSum, answer_once
-from peer_client.sealing.errors import ShareRefusedError
-from peer_client.summing import (
-    add_contributions,
-    check_sum,
-    read_contributions,
-)
 from peer_client.update import model_digest
-
-#: Reasons for which this hospital gives no answer in a round; the others can complete it.
-AnswerRefusedError = ShareRefusedError
-NoRoundKeyError = RoundKeyError
 
 
 def answer(desk: Desk, records: RoundRecords) -> None:
@@ -44,12 +34,7 @@ def answer(desk: Desk, records: RoundRecords) -> None:
         BundleMissingError: The own peer has not every chunk yet.
     """
     number = records.record.round
-    uploads = read_contributions(
-        desk.ledger, records, desk.parameters, stored=desk.store.read_upload(number)
-    )
-    total = add_contributions(uploads, desk.parameters)
-    aggregate = check_sum(total, records, desk.study, desk.ledger.channel)
-    desk.store.write_sum(number, total.astype("<u8").tobytes())
+    uploads, _, aggregate = made_sum(desk, records)
     round_ = submission.transcript(desk, records)
     place = records.layout(desk.parameters.polynomials).box_slice(round_.position(desk.msp_id))
     received = {

@@ -30,6 +30,7 @@ from chaincode.errors import (
     TooFewContributorsError,
     TooFewError,
 )
+from chaincode.shares import RoundKeyError
 from peer_client import opening, submission
 from peer_client.decision import (
     CLOSING,
@@ -46,7 +47,7 @@ from peer_client.desk import Desk, Notice
 from peer_client.errors import BundleMissingError, SumMismatchError
 from peer_client.ledger import ConflictError
 from peer_client.round_records import RoundRecords, read_round
-from peer_client.sealing.errors import OpeningError
+from peer_client.sealing.errors import OpeningError, ShareRefusedError
 
 logger = logging.getLogger(__name__)
 
@@ -327,7 +328,7 @@ class HospitalRound:
         """Answer once, or remember why this hospital does not answer."""
         try:
             opening.answer(self.desk, records)
-        except (SumMismatchError, opening.AnswerRefusedError) as error:
+        except (SumMismatchError, ShareRefusedError) as error:
             self._memory.answer_refused = str(error)
             logger.warning("round %d: no answer: %s", self.number, error)
             self._say("answer", f"this hospital does not answer: {error}")
@@ -339,7 +340,7 @@ class HospitalRound:
     def _record_key(self, records: RoundRecords) -> None:
         try:
             opening.record_key(self.desk, records)
-        except opening.NoRoundKeyError as error:
+        except RoundKeyError as error:
             self._memory.no_key_among = records.view().answered
             self._say("record_key", str(error))
 

@@ -6,6 +6,7 @@ Either way it is held against the ledger's record before anybody works with it
 
 from __future__ import annotations
 
+from chaincode.records import Aggregate
 from peer_client.desk import Desk
 from peer_client.errors import SumMismatchError
 from peer_client.round_records import RoundRecords
@@ -35,10 +36,24 @@ def checked_sum(desk: Desk, records: RoundRecords) -> Residues:
         except SumMismatchError:
             # A damaged file is no reason to distrust the ledger: make the sum again.
             pass
+    return made_sum(desk, records)[1]
+
+
+def made_sum(desk: Desk, records: RoundRecords) -> tuple[dict[str, bytes], Residues, Aggregate]:
+    """Make the round's sum from the own peer's chunks, hold it against the ledger, and keep it.
+
+    Returns:
+        The contributors' uploads by MSP, their sum, and the aggregate record it was held against.
+
+    Raises:
+        SumMismatchError: It is not the one recorded.
+        BundleMissingError: The own peer has not every chunk.
+    """
+    number = records.record.round
     uploads = read_contributions(
         desk.ledger, records, desk.parameters, stored=desk.store.read_upload(number)
     )
     total = add_contributions(uploads, desk.parameters)
-    check_sum(total, records, desk.study, desk.ledger.channel)
+    aggregate = check_sum(total, records, desk.study, desk.ledger.channel)
     desk.store.write_sum(number, total.astype("<u8").tobytes())
-    return total
+    return uploads, total, aggregate

@@ -110,9 +110,8 @@ def next_here(ledger: HospitalLedger, store: StudyStore, state: StudyState) -> s
     records = read_round(ledger, state.terms.study, state.last_round)
     view = records.view() if records is not None else RoundView()
     terms = Terms(state.active, state.terms.threshold, state.terms.contributors_min)
-    folder = store.round_folder(state.last_round)
     own = OwnProgress(
-        trained=(folder / "trained.npz").exists() or (folder / "upload.bin").exists(),
+        trained=store.has_trained(state.last_round) or store.has_upload(state.last_round),
         has_keys=True,
         applied=store.has_model(state.last_round),
     )

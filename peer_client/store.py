@@ -2,10 +2,11 @@
 
     client/studies/<study>/
       models/000003.npz     after round 3: weights float32 (p,), clipping scales float64 (tensors,)
-      rounds/000004/trained.npy   the vector trained in round 4, float32 (p,)
+      rounds/000004/trained.npz   the vector trained in round 4, float32 (p,)
       rounds/000004/upload.bin    the sealed upload; sent again as it is, never made again
       rounds/000004/sum.bin       the summed ciphertext (the round's bundle), u64 little-endian
       rounds/000004/facts.json    seconds by phase, metrics, bytes
+      lock                        held by the one client that works on the study
       journal                     what must not be done twice (peer_client/sealing)
       personal/                   what never leaves the hospital
 
@@ -120,6 +121,14 @@ class StudyStore:
     def has_model(self, round_number: int) -> bool:
         """Return whether the model that a round made is here, without reading it."""
         return (self.folder / "models" / f"{round_number:06d}.npz").exists()
+
+    def has_trained(self, round_number: int) -> bool:
+        """Return whether a vector trained in a round is here."""
+        return (self.round_folder(round_number) / "trained.npz").exists()
+
+    def has_upload(self, round_number: int) -> bool:
+        """Return whether the sealed upload of a round is here."""
+        return (self.round_folder(round_number) / "upload.bin").exists()
 
     def model_rounds(self) -> tuple[int, ...]:
         """Return the rounds whose models are here, ascending."""

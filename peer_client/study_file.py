@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import yaml
 
 from chaincode.parameters import derive
 from chaincode.study import (
@@ -37,7 +36,6 @@ from peer_client.update import model_digest
 
 FORMAT: Final = 1
 NETWORK: Final = "capsnet"
-LARGEST: Final = 2**31 - 1
 
 #: Adam moves a weight by about the learning rate a step, so round 1 is clipped to what the steps of
 #: one round can move at the schedule's top (Kingma & Ba 2015, section 2.1). Later rounds are
@@ -92,11 +90,6 @@ def read_plan(path: Path) -> StudyPlan:
         raise SettingsError(f"cannot read {path}: {reason}") from error
     try:
         return _plan(load_settings(text, path.name), path.parent)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark is not None else ""
-        problem = getattr(error, "problem", None) or "no valid YAML"
-        raise SettingsError(f"{path.name}{line}: {problem}") from error
     except HospitalFileError as error:
         raise SettingsError(str(error)) from error
 

@@ -48,13 +48,13 @@ def is_trained(desk: Desk, number: int) -> bool:
     """Return whether this hospital has something to submit in a round, or has sealed it."""
     if desk.journal.upload(desk.study.study, number) is not None:
         return not is_spent(desk, number)
-    return (desk.store.round_folder(number) / "trained.npz").exists()
+    return desk.store.has_trained(number)
 
 
 def is_spent(desk: Desk, number: int) -> bool:
     """Return whether an upload was recorded whose bytes are no longer here."""
     recorded = desk.journal.upload(desk.study.study, number) is not None
-    return recorded and not (desk.store.round_folder(number) / "upload.bin").exists()
+    return recorded and not desk.store.has_upload(number)
 
 
 def has_sealing_keys(desk: Desk, number: int) -> bool:

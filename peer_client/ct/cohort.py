@@ -118,15 +118,6 @@ class Cohort:
         """Return the three splits by name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
-    def without_lung(self) -> tuple[str, ...]:
-        """Return the names of the pictures in which no lungs were found."""
-        return tuple(
-            file
-            for part in self.splits().values()
-            for file, found in zip(part.files, part.lung_found.tolist(), strict=True)
-            if not found
-        )
-
 
 def load_cohort(
     hospital: HospitalData,

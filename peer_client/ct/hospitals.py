@@ -8,12 +8,9 @@ may not have no labelled pictures.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
-
-import yaml
 
 from peer_client.ct.errors import DataFolderError, HospitalFileError
 from peer_client.ct.index import Item
@@ -200,13 +197,7 @@ def parse_hospitals(text: str, *, name: str) -> tuple[HospitalData, ...]:
         text: YAML.
         name: What error messages call the file.
     """
-    try:
-        root = load_settings(text, name)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark is not None else 0
-        problem = getattr(error, "problem", None) or "no valid YAML"
-        raise HospitalFileError(f"{name} line {line}: {problem}", line) from error
+    root = load_settings(text, name)
     number = root.whole("format", least=1)
     if number != FORMAT:
         raise root.wrong(f"format is {number}, this program reads format {FORMAT}", "format")
@@ -320,13 +311,3 @@ def hospital_named(hospitals: tuple[HospitalData, ...], name: str) -> HospitalDa
         f"no hospital is called {name!r}; the file has "
         + ", ".join(hospital.name for hospital in hospitals)
     )
-
-
-def parts_used(hospitals: tuple[HospitalData, ...]) -> Mapping[str, tuple[str, ...]]:
-    """Return for each hospital the parts it reads, for tables."""
-    return {
-        hospital.name: tuple(
-            dict.fromkeys(choice.part for choice in (*hospital.classes, *hospital.masks))
-        )
-        for hospital in hospitals
-    }

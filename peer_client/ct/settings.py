@@ -179,11 +179,17 @@ def load_settings(text: str, name: str) -> Settings:
         name: What error messages call it.
 
     Raises:
-        yaml.YAMLError: The text is not YAML, or a key is given twice.
-        HospitalFileError: Its top is not a mapping.
+        HospitalFileError: The text is not YAML, a key is given twice, or its top is no mapping.
     """
     # _Loader is a SafeLoader: it makes plain values only.
-    root = yaml.load(text, Loader=_Loader)  # noqa: S506
+    try:
+        root = yaml.load(text, Loader=_Loader)  # noqa: S506
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark is not None else 0
+        where = f" line {line}" if line else ""
+        problem = getattr(error, "problem", None) or "no valid YAML"
+        raise HospitalFileError(f"{name}{where}: {problem}", line) from error
     if not isinstance(root, dict):
         raise HospitalFileError(f"{name} must start with the keys format and hospitals")
     return Settings(root, name)

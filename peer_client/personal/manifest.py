@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 from peer_client.ct.cohort import Cohort, SliceSet
 from peer_client.ct.leaks import check_apart_from_training
 
-HASH_BYTES = 32
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingManifest:

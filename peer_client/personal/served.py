@@ -14,6 +14,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,7 +121,7 @@ def load_served(path: Path) -> ServedModel:
         hospital, training = str(facts["hospital"]), dict(facts["training"])
     except (KeyError, TypeError, ValueError, EvaluationError) as error:
         raise ServedModelError(f"{path.with_suffix('.json')} is damaged: {error}") from error
-    vectors, manifest = _read_arrays(path.with_suffix(".npz"))
+    vectors, manifest = _read_arrays(content, path.with_suffix(".npz"))
     return ServedModel(load(path), hospital, labels, choice, vectors, manifest, training)
 
 
@@ -176,8 +177,6 @@ def _choice(facts: Mapping[str, Any]) -> Choice:
 
 
 def _arrays(served: ServedModel) -> bytes:
-    from io import BytesIO
-
     names = sorted(served.vectors)
     buffer = BytesIO()
     np.savez(
@@ -192,9 +191,9 @@ def _arrays(served: ServedModel) -> bytes:
     return buffer.getvalue()
 
 
-def _read_arrays(path: Path) -> tuple[dict[str, Vector], TrainingManifest]:
+def _read_arrays(content: bytes, path: Path) -> tuple[dict[str, Vector], TrainingManifest]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(BytesIO(content), allow_pickle=False) as stored:
             vectors = dict(zip(stored["names"].tolist(), stored["vectors"], strict=True))
             return vectors, TrainingManifest(
                 stored["patients"], stored["digests"], stored["fingerprints"]

@@ -31,7 +31,6 @@ from peer_client.update import (
 
 Vector = NDArray[np.float32]
 GROUPS: Final = {True: frozenset({"all", "masks"}), False: frozenset({"all"})}
-NANO: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
