@@ -12,7 +12,7 @@ docs/model.md. The module builds; training and prediction are elsewhere.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import keras
 
@@ -46,20 +46,12 @@ class CapsNet(SliceNetwork):
         config: The architecture, or its dictionary (as a model file holds it).
     """
 
-    architecture: ClassVar[str] = "capsnet"
-
     def __init__(self, config: CapsNetConfig | dict[str, Any], **kwargs: Any) -> None:
         if not isinstance(config, CapsNetConfig):
             config = CapsNetConfig.from_dict(config)
         encoder = build_encoder(config)
-        super().__init__(
-            encoder, build_decoder(config, encoder.outputs[2:]), specs(config), **kwargs
-        )
-        self.config = config
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what the network is built from."""
-        return {"config": self.config.to_dict()}
+        decoder = build_decoder(config, encoder.outputs[2:])
+        super().__init__(config, encoder, decoder, specs(config), **kwargs)
 
     def classification_loss(self, labels: Tensor, scores: Tensor) -> Tensor:
         """Margin loss and cross-entropy of the lengths."""

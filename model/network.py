@@ -7,14 +7,13 @@ pay for the decoder in training, and slices whose mask nobody asked for do not p
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import keras
 
-from model.errors import ModelError, ModelFileError, WeightLayoutError
+from model.config import CapsNetConfig
+from model.errors import WeightLayoutError
 from model.tensors import Tensor
 from model.weights import WeightSpec
 
@@ -43,13 +42,16 @@ class SliceNetwork(keras.Model):
     to tissue probabilities `(batch, size_px, size_px, 3)`: background, ground glass, consolidation.
     """
 
-    #: Name for records and benchmarks.
-    architecture: ClassVar[str]
-
     def __init__(
-        self, encoder: Tensor, decoder: Tensor, manifest: Sequence[WeightSpec], **kwargs: Any
+        self,
+        config: CapsNetConfig,
+        encoder: Tensor,
+        decoder: Tensor,
+        manifest: Sequence[WeightSpec],
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.config = config
         self.encoder = encoder
         self.decoder = decoder
         self.compiled_calls = CompiledCalls()
@@ -65,11 +67,12 @@ class SliceNetwork(keras.Model):
             different = sorted(set(shapes.items()) ^ set(expected.items()))
             raise WeightLayoutError(f"tensors {different}", "those of the manifest")
         self.ordered_variables = [found[spec.name] for spec in self.manifest]
-        encoder_names = {
-            "/".join(variable.path.split("/")[-2:]) for variable in encoder.trainable_variables
-        }
-        self.encoder_tensors = sum(spec.name in encoder_names for spec in self.manifest)
+        self.encoder_tensors = len(encoder.trainable_variables)
         self.built = True
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what the network is built from."""
+        return {"config": self.config.to_dict()}
 
     @property
     def size_px(self) -> int:
@@ -89,32 +92,3 @@ class SliceNetwork(keras.Model):
     def probabilities(self, scores: Tensor) -> Tensor:
         """Turn class scores `(batch, 2)` into probabilities `(batch, 2)`."""
         raise NotImplementedError
-
-
-def save(net: SliceNetwork, path: Path) -> None:
-    """Write a network, architecture and weights, as a Keras file.
-
-    Args:
-        net: The network.
-        path: Ends in `.keras`; replaced if it exists.
-    """
-    net.save(path)
-
-
-def load(path: Path) -> SliceNetwork:
-    """Read what `save` wrote.
-
-    Raises:
-        ModelFileError: The file is absent, damaged, or holds another kind of model.
-    """
-    # The classes must be registered before Keras reads their names.
-    import model.capsnet
-    import model.twin  # noqa: F401
-
-    try:
-        net = keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, ModelError) as error:
-        raise ModelFileError(str(path), str(error).splitlines()[0][:200]) from error
-    if not isinstance(net, SliceNetwork):
-        raise ModelFileError(str(path), f"it holds a {type(net).__name__}")
-    return net

@@ -8,7 +8,7 @@ convolutions where that has capsules, and logits where that has lengths.
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import keras
 
@@ -38,19 +38,12 @@ class Twin(SliceNetwork):
         config: The capsule network to match; its capsule fields are not used.
     """
 
-    architecture: ClassVar[str] = "unet"
-
     def __init__(self, config: CapsNetConfig | dict[str, Any], **kwargs: Any) -> None:
         if not isinstance(config, CapsNetConfig):
             config = CapsNetConfig.from_dict(config)
         encoder = _encoder(config)
         decoder = _decoder(config, encoder.outputs[2:])
-        super().__init__(encoder, decoder, manifest(encoder, decoder), **kwargs)
-        self.config = config
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what the network is built from."""
-        return {"config": self.config.to_dict()}
+        super().__init__(config, encoder, decoder, manifest(encoder, decoder), **kwargs)
 
     def classification_loss(self, labels: Tensor, scores: Tensor) -> Tensor:
         """Cross-entropy of the logits."""

@@ -108,13 +108,10 @@ def export_model(net: SliceNetwork, facts: ModelFacts, path: Path) -> tuple[Path
         facts: What it is.
         path: Ends in `.keras`.
     """
-    from model.network import save
+    from model.files import save
 
     beside = path.with_suffix(".json")
-    temporary = path.with_name(f".{path.stem}.new.keras")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save(net, temporary)
-    temporary.replace(path)
+    save(net, path)
     write_file(beside, json.dumps(facts.to_json(), indent=1, sort_keys=True).encode())
     return path, beside
 
@@ -126,7 +123,7 @@ def read_exported(path: Path) -> SliceNetwork:
         NoModelError: There is no such file.
         ModelFileError: It cannot be read.
     """
-    from model.network import load
+    from model.files import load
 
     if not path.exists():
         raise NoModelError(f"there is no model file {path}")

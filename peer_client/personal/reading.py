@@ -97,7 +97,7 @@ def open_decider(path: Path) -> Decider:
         ServedModelError: Files beside it are damaged or belong to another model.
         ModelFileError: The Keras file is absent or damaged.
     """
-    from model.network import load
+    from model.files import load
 
     if read_facts(path) is not None:
         served = load_served(path)

@@ -82,15 +82,12 @@ def save_served(served: ServedModel, path: Path) -> tuple[Path, ...]:
     Raises:
         StoreError: The disk is full, or the folder cannot be written.
     """
-    from model.network import save
+    from model.files import save
     from model.weights import set_vector
 
     beside = path.with_suffix(".json"), path.with_suffix(".npz")
-    path.parent.mkdir(parents=True, exist_ok=True)
     set_vector(served.net, served.vectors[served.choice.mask_member])
-    temporary = path.with_name(f".{path.stem}.new.keras")
-    save(served.net, temporary)
-    temporary.replace(path)
+    save(served.net, path)
     arrays = _arrays(served)
     write_file(beside[1], arrays)
     facts = {**_facts(served), "npz_sha256": hashlib.sha256(arrays).hexdigest()}
@@ -105,7 +102,7 @@ def load_served(path: Path) -> ServedModel:
         ServedModelError: A file is absent, damaged or belongs to another model.
         ModelFileError: The Keras file is absent or damaged.
     """
-    from model.network import load
+    from model.files import load
 
     facts = read_facts(path)
     if facts is None:

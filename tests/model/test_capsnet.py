@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from model.capsnet import CapsNet, CapsNetConfig, build
 from model.errors import ModelFileError, WeightLayoutError
-from model.network import load, save
+from model.files import load, save
 from model.twin import build_twin
 from model.weights import get_vector, initial_vector, set_vector, specs
 
@@ -38,7 +38,7 @@ def test_manifest_of_another_architecture_is_refused(small_config):
     net = build(small_config)
 
     with pytest.raises(WeightLayoutError, match="do not fit"):
-        type(net).__mro__[1](net.encoder, net.decoder, specs(other))
+        type(net).__mro__[1](small_config, net.encoder, net.decoder, specs(other))
 
 
 def test_group_all_is_the_encoder_and_group_masks_the_decoder(small_net):
