@@ -30,13 +30,12 @@ from peer_client.simulation.federation import (
     FederationState,
     begin,
     run_round,
-    shared_places,
     whole_vector,
 )
 from peer_client.simulation.recipe import Recipe
 from peer_client.simulation.sites import build_network, reader_of
 from peer_client.simulation.steps import adapt, train_alone, train_pooled
-from peer_client.study_file import weights_of
+from peer_client.study_file import shared_places, weights_of
 
 #: Labelled slices of a patient that are read: neighbours are near copies, and reading them is dear.
 SLICES_OF_A_PATIENT = 8

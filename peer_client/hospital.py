@@ -10,8 +10,9 @@ after a lost round is another one. TensorFlow is loaded when the first network i
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,6 +46,27 @@ class _Judged:
     metrics: dict[str, float]
 
 
+def network_once(study: Study, threads: int) -> Callable[[], SliceNetwork]:
+    """Return what gives the study's network, built at the first call.
+
+    Compiling a network takes half a minute and half a gigabyte; every use puts weights in first.
+
+    Args:
+        study: The study's terms.
+        threads: Processor threads for TensorFlow.
+    """
+
+    @cache
+    def network() -> SliceNetwork:
+        from model.capsnet import build
+        from model.threads import set_threads
+
+        set_threads(threads)
+        return build(network_of(study), seed=study.seed)
+
+    return network
+
+
 class LocalTraining:
     """`peer_client.desk.Trainer` over a cohort.
 
@@ -54,31 +76,32 @@ class LocalTraining:
         cohort: Its patients.
         store: The study's files; personal things lie in its personal folder.
         threads: Processor threads for TensorFlow; 1 repeats bit for bit.
+        network: Gives the network to train in, whose weights are anybody's; one of its own else.
     """
 
     def __init__(
-        self, study: Study, msp_id: str, cohort: Cohort, store: StudyStore, *, threads: int = 1
+        self,
+        study: Study,
+        msp_id: str,
+        cohort: Cohort,
+        store: StudyStore,
+        *,
+        threads: int = 1,
+        network: Callable[[], SliceNetwork] | None = None,
     ) -> None:
         self._study = study
         self._msp_id = msp_id
         self._store = store
-        self._threads = threads
         self._shared = shared_places(study.weights)
         self._slices = training_slices(cohort.train)
         self._validation = judged_slices(cohort.validation)
-        self._net: SliceNetwork | None = None
+        self._network = network or network_once(study, threads)
         self._judged: _Judged | None = None
 
     @property
     def net(self) -> SliceNetwork:
         """Return the network, built at its first use."""
-        if self._net is None:
-            from model.capsnet import build
-            from model.threads import set_threads
-
-            set_threads(self._threads)
-            self._net = build(network_of(self._study), seed=self._study.seed)
-        return self._net
+        return self._network()
 
     def train(self, task: TrainingTask, progress: TrainingProgress) -> NDArray[np.float32]:
         """Take a round's steps from the parent model."""

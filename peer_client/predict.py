@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from peer_client.ct.errors import ImageError, NormalisationError, VolumeError
+from peer_client.ct.errors import NormalisationError, VolumeError
 from peer_client.ct.grid import pasted_back
 from peer_client.ct.image import Image2D, read_image
 from peer_client.ct.normalise import NormalisedSlice, lung_on_grid, to_network_input
-from peer_client.ct.slices import PICTURE_SUFFIXES
+from peer_client.ct.slices import is_picture
 from peer_client.ct.volume import CtVolume, read_volume
 from peer_client.report import RESEARCH_USE, MaskPicture, mask_grid, save_figure
 from peer_client.store import write_file
@@ -91,12 +91,7 @@ class _Read:
     shapes: list[tuple[int, int]]
     probabilities: NDArray[np.float32]
     lesions: NDArray[np.float32]
-
-    def lung(self, row: int) -> NDArray[np.bool_]:
-        """Return the lung field of a slice on the network's grid, `(size_px, size_px)`."""
-        each = self.normal[row]
-        size_px = each.pixels.shape[0]
-        return lung_on_grid(each.field, self.shapes[row], each.box, size_px=size_px)
+    lungs: list[NDArray[np.bool_]]  # on the network's grid, (size_px, size_px) each
 
     def mask(self, row: int) -> NDArray[np.uint8]:
         """Return the lesion mask of a slice at its own size, 0 or 1."""
@@ -127,8 +122,8 @@ def predict_input(
 def _pictures(path: Path) -> list[Path]:
     """Return the pictures that a path names; none where it is a volume."""
     if path.is_dir():
-        return sorted(each for each in path.iterdir() if each.suffix.lower() in PICTURE_SUFFIXES)
-    return [path] if path.suffix.lower() in PICTURE_SUFFIXES else []
+        return sorted(filter(is_picture, path.iterdir()))
+    return [path] if is_picture(path) else []
 
 
 def _predict_pictures(
@@ -146,7 +141,7 @@ def _predict_pictures(
         rows.append(_slice_result(read, row, each.name, mask.name))
     overview = _overview(read, [each.stem for each in pictures], output / "overview.png")
     files = (*(each.mask for each in rows), overview)
-    return _prediction(str(path), rows, read, files, slice_ml=None)
+    return _prediction(str(path), rows, read, files)
 
 
 def _predict_volume(
@@ -168,7 +163,7 @@ def _predict_volume(
     overview = _overview(read, names, output / "overview.png")
     voxel_ml = float(np.prod(volume.spacing_mm)) / 1000
     return _prediction(
-        str(path), rows, read, (target.name, overview), slice_ml=float(mask.sum()) * voxel_ml
+        str(path), rows, read, (target.name, overview), lesion_ml=float(mask.sum()) * voxel_ml
     )
 
 
@@ -188,11 +183,15 @@ def _read(net: SliceNetwork, images: Sequence[Image2D], progress: Progress | Non
     batch = np.stack([each.pixels for each in normal])
     probabilities, lesions = predict(net, batch, progress=progress)
     shapes = [(image.pixels.shape[0], image.pixels.shape[1]) for image in images]
-    return _Read(normal, shapes, probabilities, lesions)
+    lungs = [
+        lung_on_grid(each.field, shape, each.box, size_px=net.size_px)
+        for each, shape in zip(normal, shapes, strict=True)
+    ]
+    return _Read(normal, shapes, probabilities, lesions, lungs)
 
 
 def _slice_result(read: _Read, row: int, name: str, mask: str) -> SliceResult:
-    lung = read.lung(row)
+    lung = read.lungs[row]
     lesion = (read.lesions[row] >= LESION_THRESHOLD) & lung
     share = float(lesion.sum() / lung.sum()) if lung.any() else 0.0
     found = read.normal[row].lung_found
@@ -205,18 +204,18 @@ def _prediction(
     read: _Read,
     files: tuple[str, ...],
     *,
-    slice_ml: float | None,
+    lesion_ml: float = 0.0,
 ) -> Prediction:
     with_lung = [row for row, each in enumerate(rows) if each.lung_found]
-    lung = sum(int(read.lung(row).sum()) for row in with_lung)
+    lung = sum(int(read.lungs[row].sum()) for row in with_lung)
     lesion = sum(
-        int(((read.lesions[row] >= LESION_THRESHOLD) & read.lung(row)).sum()) for row in with_lung
+        int(((read.lesions[row] >= LESION_THRESHOLD) & read.lungs[row]).sum()) for row in with_lung
     )
     return Prediction(
         input=name,
         probability=float(np.mean([rows[row].probability for row in with_lung])),
         lesion_share=lesion / lung if lung else 0.0,
-        lesion_ml=slice_ml if slice_ml is not None else 0.0,
+        lesion_ml=lesion_ml,
         slices=tuple(rows),
         files=files,
     )
@@ -242,8 +241,5 @@ def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
     from PIL import Image
 
     buffer = BytesIO()
-    try:
-        Image.fromarray(pixels).save(buffer, format="PNG")
-    except (OSError, ValueError) as error:  # pragma: no cover - a plain uint8 array always fits
-        raise ImageError(f"cannot write {path}: {error}") from error
+    Image.fromarray(pixels).save(buffer, format="PNG")
     write_file(path, buffer.getvalue())

@@ -260,7 +260,7 @@ def shared_part(
     return shared
 
 
-def shared_places(weights: Sequence[Weight]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def shared_places(weights: Sequence[Weight | WeightSpec]) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Return which values of a whole vector are shared: bool, shape `(values,)`."""
     flags = [np.full(weight.size, weight.group != "personal") for weight in weights]
     return np.concatenate(flags) if flags else np.zeros(0, np.bool_)

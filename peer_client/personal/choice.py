@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from model.decision import Decision, fit_decision
 from model.evaluation import auc
+from peer_client.evaluation.figures import dice_figures
 from peer_client.evaluation.readings import Reading
 from peer_client.personal.errors import ChoiceError
 from peer_client.personal.scores import Member, equal_mixture, mixed_logits, mixed_scores
@@ -68,7 +69,8 @@ def choose(readings: Mapping[str, Reading]) -> Choice:
         raise ChoiceError("all validation patients are of one class")
     found = {name: auc(each.labels, each.scores) for name, each in scores.items()}
     chosen = decided(found)
-    dice = {name: value for name, value in map(_dice_item, readings.items()) if value is not None}
+    figures = {name: dice_figures(reading)["dice_mean"] for name, reading in readings.items()}
+    dice = {name: mean for name, mean in figures.items() if mean is not None}
     return Choice(
         name=chosen,
         members=candidates[chosen],
@@ -104,15 +106,6 @@ def _decision(members: Sequence[Member], readings: Mapping[str, Reading]) -> Dec
     first = readings[members[0].name]
     logits = mixed_logits(members, {each.name: readings[each.name].logits for each in members})
     return fit_decision(first.patients, logits, first.labels)
-
-
-def _dice_item(item: tuple[str, Reading]) -> tuple[str, float | None]:
-    """Return a model's mean Dice over slices whose mask shows a lesion."""
-    name, reading = item
-    areas = reading.mask_areas[reading.mask_areas[:, 2] > 0]
-    if not len(areas):
-        return name, None
-    return name, float((2 * areas[:, 0] / (areas[:, 1] + areas[:, 2])).mean())
 
 
 def _mask_member(dice: Mapping[str, float], readings: Mapping[str, Reading]) -> str:

@@ -19,6 +19,7 @@ from chaincode.parameters import derive
 from chaincode.study import Weight
 from model.weights import WeightSpec
 from peer_client.update import (
+    QuantisationReport,
     apply_update,
     dequantise_mean,
     first_scales,
@@ -33,14 +34,6 @@ Vector = NDArray[np.float32]
 GROUPS: Final = {True: frozenset({"all", "masks"}), False: frozenset({"all"})}
 
 
-@dataclass(frozen=True, slots=True)
-class RoundLoss:
-    """What quantising took from one hospital's update: shares, see `quantisation_report`."""
-
-    relative_error: float
-    clipped: float
-
-
 @dataclass(slots=True)
 class FloatAverage:
     """The mean of float changes, each tensor over the hospitals that have a part in it.
@@ -52,7 +45,7 @@ class FloatAverage:
 
     manifest: Sequence[WeightSpec]
     has_masks: Mapping[str, bool]
-    losses: dict[str, RoundLoss] = field(default_factory=dict)
+    losses: dict[str, QuantisationReport] = field(default_factory=dict)
 
     def apply(self, before: Vector, after: Mapping[str, Vector]) -> Vector:
         """Return the shared weights after a round.
@@ -91,7 +84,7 @@ class PlainAverage:
     bits: int
     rng: np.random.Generator
     scales: NDArray[np.float64] | None = None
-    losses: dict[str, RoundLoss] = field(default_factory=dict)
+    losses: dict[str, QuantisationReport] = field(default_factory=dict)
 
     def apply(self, before: Vector, after: Mapping[str, Vector]) -> Vector:
         """Return the shared weights after a round, and set the scales of the next."""
@@ -105,10 +98,9 @@ class PlainAverage:
             change = weight_difference(before, after[name])
             values = quantise(change, scales, levels, self.rng, tensors=tensors, groups=groups)
             sums += values
-            report = quantisation_report(
+            self.losses[name] = quantisation_report(
                 change, values, scales, levels, tensors=tensors, groups=groups
             )
-            self.losses[name] = RoundLoss(report.relative_error, report.clipped)
         holders = {"all": len(after), "masks": sum(self.has_masks[name] for name in after)}
         mean = dequantise_mean(
             sums,

@@ -17,6 +17,7 @@ from model.sampling import TrainingSlices
 from model.weights import WeightSpec
 from peer_client.simulation.recipe import Recipe
 from peer_client.simulation.steps import train_round
+from peer_client.study_file import shared_places
 
 if TYPE_CHECKING:
     from model.training import OptimiserState
@@ -46,14 +47,6 @@ class FederationState:
     shared: Vector
     personal: dict[str, Vector]
     optimisers: dict[str, OptimiserState | None] = field(default_factory=dict)
-
-
-def shared_places(manifest: Sequence[WeightSpec]) -> NDArray[np.bool_]:
-    """Return which values of a whole vector are shared: bool, shape `(values,)`."""
-    return np.repeat(
-        np.array([spec.group != "personal" for spec in manifest]),
-        [spec.size for spec in manifest],
-    )
 
 
 def begin(

@@ -12,7 +12,7 @@ everything was chosen.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -25,7 +25,7 @@ from peer_client.ct.cohort import Cohort, load_cohort
 from peer_client.ct.hospitals import HospitalData
 from peer_client.evaluation.figures import PartFigures, part_figures
 from peer_client.evaluation.readings import Reading
-from peer_client.hospital import LocalTraining, whole_vector
+from peer_client.hospital import LocalTraining, network_once, whole_vector
 from peer_client.personal.choice import ALONE, choose
 from peer_client.personal.manifest import manifest_of
 from peer_client.personal.reading import Decider
@@ -38,7 +38,7 @@ from peer_client.simulation.recipe import Recipe
 from peer_client.simulation.rounds import SimulatedHospital, Told, last_model, plain_rounds
 from peer_client.simulation.study import ordering_claim, simulated_study
 from peer_client.store import StudyStore, read_file, write_file
-from peer_client.study_file import network_of, shared_places
+from peer_client.study_file import shared_places
 
 if TYPE_CHECKING:
     from model.network import SliceNetwork
@@ -117,47 +117,6 @@ class Setting:
         }
 
 
-class OneNetwork:
-    """The one network that all simulated hospitals train in, built at its first use.
-
-    Compiling a network takes half a minute and half a gigabyte; every use puts weights in first.
-
-    Args:
-        study: The terms.
-        threads: Processor threads for TensorFlow.
-    """
-
-    def __init__(self, study: Study, threads: int) -> None:
-        self._study = study
-        self._threads = threads
-        self._net: SliceNetwork | None = None
-
-    def get(self) -> SliceNetwork:
-        """Return the network."""
-        if self._net is None:
-            from model.capsnet import build
-            from model.threads import set_threads
-
-            set_threads(self._threads)
-            self._net = build(network_of(self._study), seed=self._study.seed)
-        return self._net
-
-
-class SharingTraining(LocalTraining):
-    """A hospital's training in a network that others use in turn."""
-
-    def __init__(
-        self, study: Study, msp_id: str, cohort: Cohort, store: StudyStore, net: OneNetwork
-    ) -> None:
-        super().__init__(study, msp_id, cohort, store)
-        self._one = net
-
-    @property
-    def net(self) -> SliceNetwork:
-        """Return the network; its weights are anybody's."""
-        return self._one.get()
-
-
 def simulate(setting: Setting, told: Told) -> tuple[HospitalResult, ...]:
     """Run a simulation, or go on with it.
 
@@ -175,7 +134,7 @@ def simulate(setting: Setting, told: Told) -> tuple[HospitalResult, ...]:
     """
     claim_output(setting)
     study = simulated_study(setting.hospitals, setting.recipe)
-    net = OneNetwork(study, setting.threads)
+    net = network_once(study, setting.threads)
     cohorts = {each.name: _cohort(each, setting, told) for each in setting.hospitals}
     hospitals = tuple(
         _simulated(each, cohorts[each.name], study, setting, net) for each in setting.hospitals
@@ -186,13 +145,13 @@ def simulate(setting: Setting, told: Told) -> tuple[HospitalResult, ...]:
     shared = last_model(study, hospitals).weights
     manifest = manifest_of(list(cohorts.values()))
     for number, data in enumerate(setting.hospitals):
-        work = Homework(net.get(), cohorts[data.name], setting.recipe, number, data.name, told)
+        work = Homework(net(), cohorts[data.name], setting.recipe, number, data.name, told)
         store = hospitals[number].store
         federated = whole_vector(study, store, shared_places(study.weights), shared)
         vectors = work.vectors(store.folder, federated)
         readings = work.readings(cohorts[data.name].validation, vectors)
         served = ServedModel(
-            net=net.get(),
+            net=net(),
             hospital=data.name,
             labels=LabelScheme(data.label_positive, data.label_negative),
             choice=choose(readings),
@@ -245,10 +204,14 @@ def _cohort(data: HospitalData, setting: Setting, told: Told) -> Cohort:
 
 
 def _simulated(
-    data: HospitalData, cohort: Cohort, study: Study, setting: Setting, net: OneNetwork
+    data: HospitalData,
+    cohort: Cohort,
+    study: Study,
+    setting: Setting,
+    net: Callable[[], SliceNetwork],
 ) -> SimulatedHospital:
     store = StudyStore(setting.output / "work" / data.name)
-    trainer = SharingTraining(study, data.msp_id, cohort, store, net)
+    trainer = LocalTraining(study, data.msp_id, cohort, store, network=net)
     return SimulatedHospital(data.name, data.msp_id, trainer, store, data.has_masks)
 
 
