@@ -14,9 +14,9 @@ who knows the T senders can move one coefficient by one (docs/security.md).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import combinations, islice
 from typing import ClassVar, Final
 
@@ -304,8 +304,8 @@ def find_round_key(
     threshold = parameters.threshold
     if len(share_sums) < threshold:
         raise RoundKeyError(f"{len(share_sums)} share sums; {threshold} are needed")
-    proof = _Proof(check_sum, study, round_number, parameters, contributors)
-    for senders, candidate in _candidates(share_sums, threshold, proof):
+    prove = partial(_Proof, check_sum, study, round_number, parameters, contributors)
+    for senders, candidate in _candidates(share_sums, threshold, prove):
         try:
             check_round_key(
                 candidate,
@@ -359,11 +359,12 @@ class _Proof:
 
 
 def _candidates(
-    share_sums: ShareSums, threshold: int, proof: _Proof
+    share_sums: ShareSums, threshold: int, prove: Callable[[], _Proof]
 ) -> Iterator[tuple[tuple[int, ...], ring.Integers]]:
     points = sorted(share_sums)
     first = tuple(points[:threshold])
     yield first, interpolate({point: share_sums[point] for point in first})
+    proof = prove()  # the first T pass nearly always, and need none
     values = np.stack([share_sums[point] for point in points]).astype(np.int64)
     disputed = _disputed(share_sums, points, first)
     filtered = values[:, disputed[:FILTER_COORDINATES]]

@@ -31,14 +31,21 @@ ML_KEM_PUBLIC_BYTES: Final = SEALING_KEY_BYTES - 32
 class SealingKey:
     """The private half of a hospital's key of one round; its text is a fingerprint."""
 
-    __slots__ = ("_public", "_seed")
+    __slots__ = ("_private", "_public", "_seed")
 
     def __init__(self, seed: bytearray) -> None:
         if len(seed) != PRIVATE_BYTES:
             raise SealingInputError("a sealing key has another length than expected")
         self._seed = seed
-        self._public = self._halves()[0].public_key().public_bytes_raw()
-        self._public += self._halves()[1].public_key().public_bytes_raw()
+        # Expanded once: each expansion leaves a copy of the seed that Python cannot overwrite.
+        ml_kem = mlkem.MLKEM768PrivateKey.from_seed_bytes(bytes(seed[:ML_KEM_SEED_BYTES]))
+        curve = x25519.X25519PrivateKey.from_private_bytes(bytes(seed[ML_KEM_SEED_BYTES:]))
+        self._private: hpke.MLKEM768X25519PrivateKey | None = hpke.MLKEM768X25519PrivateKey(
+            ml_kem, curve
+        )
+        self._public = (
+            ml_kem.public_key().public_bytes_raw() + curve.public_key().public_bytes_raw()
+        )
 
     @property
     def public(self) -> bytes:
@@ -66,8 +73,10 @@ class SealingKey:
         """
         if len(box) != BOX_BYTES:
             return None
+        if self._private is None:
+            raise SecretWipedError("a sealing key was used after it was wiped")
         try:
-            content = SUITE.decrypt(box, self._private(), info=info)
+            content = SUITE.decrypt(box, self._private, info=info)
         except (InvalidTag, ValueError):
             return None
         if len(content) != SHARE_BYTES:
@@ -79,17 +88,7 @@ class SealingKey:
         """Overwrite the private bytes; every later use is refused."""
         wipe(self._seed)
         self._seed = bytearray()
-
-    def _halves(self) -> tuple[mlkem.MLKEM768PrivateKey, x25519.X25519PrivateKey]:
-        if not self._seed:
-            raise SecretWipedError("a sealing key was used after it was wiped")
-        return (
-            mlkem.MLKEM768PrivateKey.from_seed_bytes(bytes(self._seed[:ML_KEM_SEED_BYTES])),
-            x25519.X25519PrivateKey.from_private_bytes(bytes(self._seed[ML_KEM_SEED_BYTES:])),
-        )
-
-    def _private(self) -> hpke.MLKEM768X25519PrivateKey:
-        return hpke.MLKEM768X25519PrivateKey(*self._halves())
+        self._private = None
 
     def __repr__(self) -> str:
         state = digest("roundkey/fingerprint/v1", self._public).hex()[:8] if self._seed else "wiped"

@@ -115,9 +115,9 @@ class UpdateEncoder:
             error += self._encoded(slots)
         # The shifted sign brings negatives into [0, wide modulus), where SEAL expects them.
         error += (error >> np.int64(63)) & np.int64(self._wide_modulus)
-        content = self._wide_prefix + masked.tobytes() + public.tobytes()
+        content = b"".join((self._wide_prefix, masked.data, public.data))
         loaded = PyCtxt(pyfhel=self._wide, bytestring=content, scheme="bgv")
-        plain = self._plain_prefix + error.tobytes()
+        plain = b"".join((self._plain_prefix, error.data))
         self._wide.add_plain(loaded, PyPtxt(pyfhel=self._wide, bytestring=plain, scheme="bgv"))
         return self._first(loaded)
 
@@ -198,7 +198,7 @@ class UpdateEncoder:
             raise SealingInputError("this SEAL adds plaintexts in another way than expected")
 
     def _load(self, first: ring.Residues, second: ring.Residues) -> Any:
-        content = self._prefix + first.tobytes() + second.tobytes()
+        content = b"".join((self._prefix, first.data, second.data))
         return PyCtxt(pyfhel=self._seal, bytestring=content, scheme="bgv")
 
     def _first(self, loaded: Any) -> ring.Residues:

@@ -6,7 +6,7 @@ keys, and the ciphertext. A box moved to any other place does not open.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chaincode.frame import digest, frame
 from chaincode.parameters import SEALING_KEY_BYTES, RoundParameters
@@ -26,6 +26,10 @@ class Joined:
 class RoundTranscript:
     """A round as one hospital sees it after the joins closed.
 
+    Attributes:
+        joined_sha256: Binds the joined, their points and keys; every box is bound to it. Equals
+            `chaincode.records.joined_digest`.
+
     Raises:
         SealingInputError: The joined are not in MSP order, come twice, share a
             point, have a key of another length, or the own hospital is missing.
@@ -36,6 +40,7 @@ class RoundTranscript:
     round_number: int
     joined: tuple[Joined, ...]  # in MSP order
     own_msp: str
+    joined_sha256: bytes = field(init=False)
 
     def __post_init__(self) -> None:
         names = [member.msp_id for member in self.joined]
@@ -51,15 +56,14 @@ class RoundTranscript:
                 )
         if self.own_msp not in names:
             raise SealingInputError(f"{self.own_msp} did not join round {self.round_number}")
+        object.__setattr__(self, "joined_sha256", self._joined_sha256())
 
     @property
     def own(self) -> Joined:
         """This hospital's entry."""
         return self.joined[self.position(self.own_msp)]
 
-    @property
-    def joined_sha256(self) -> bytes:
-        """Binds the joined, their points and keys; equals `chaincode.records.joined_digest`."""
+    def _joined_sha256(self) -> bytes:
         parts: list[str | int | bytes] = [
             "roundkey/joined/v1",
             self.channel,

@@ -140,8 +140,7 @@ def seal_update(
         points = [member.point for member in round.joined]
         key = digest("roundkey/draw/shares/v1", seed)
         shares = deal(secret, points, parameters.threshold, key)
-    plain = ciphertext.tobytes()
-    ciphertext_sha256 = hashlib.sha256(plain).digest()
+    ciphertext_sha256 = hashlib.sha256(ciphertext.data).digest()
     boxes = [
         seal(
             shares[position],
@@ -151,7 +150,7 @@ def seal_update(
         for position, member in enumerate(round.joined)
     ]
     wipe(shares)
-    return SealedUpload(b"".join([plain, *boxes]), ciphertext_sha256.hex())
+    return SealedUpload(b"".join([ciphertext.data, *boxes]), ciphertext_sha256.hex())
 
 
 def encrypt(
@@ -217,7 +216,7 @@ def _seed(
         raise SealingInputError("the source of randomness gave too few bytes")
     # The narrow type is a quarter of the bytes to hash; `_check_values` has proved that it fits.
     narrow = values.astype("<u2" if parameters.levels <= 2**16 else "<u8")
-    update = hashlib.sha256(narrow.tobytes()).digest()
+    update = hashlib.sha256(narrow.data).digest()
     wipe(narrow)
     return digest(
         "roundkey/draw/v1", random, round.channel, round.study, round.round_number,

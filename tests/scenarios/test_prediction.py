@@ -22,7 +22,9 @@ SIZE = 32
 @pytest.fixture(scope="module")
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from model.capsnet import build
+    from model.threads import set_threads
 
+    set_threads(1)  # once in a process, whichever scenario comes first
     config = CapsNetConfig(
         size_px=SIZE,
         stem_channels=8,
