@@ -153,7 +153,7 @@ def sum_updates(read: ChunkReader, manifests: Sequence[Manifest], layout: Upload
     return Sum(
         contributors=tuple(Contributor(m.msp, m.ciphertext_sha256) for m in candidates),
         refused=dict(sorted(refused.items())),
-        block_sha256=tuple(blocks) if candidates else (),
+        block_sha256=tuple(blocks),
         check=check,
     )
 

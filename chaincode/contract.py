@@ -11,13 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final
+from functools import partial
+from typing import Final
 
 from chaincode import aggregate as sums
 from chaincode import gate, joining, keys, opening, queries, register, rounds, rules
 from chaincode.canonical import (
-    Length,
-    MspId,
     Sha256,
     decode,
     encode,
@@ -51,6 +50,7 @@ from chaincode.records import (
     Join,
     JoinSignature,
     Manifest,
+    Members,
     Round,
     RoundState,
     ShareSum,
@@ -61,11 +61,9 @@ from chaincode.records import (
     join_statement,
     joined_digest,
 )
-from chaincode.rounds import RoundEvent
+from chaincode.rounds import RoundEvent, model_after
 from chaincode.study import GROUP_MASKS, Study
 from chaincode.terms import check_terms, round_parameters
-
-MspList = Annotated[tuple[MspId, ...], Length(0, 779)]
 
 # --- studies ---------------------------------------------------------------------------------
 
@@ -130,7 +128,7 @@ def open_round(ledger: Ledger, study: bytes, number: bytes) -> bytes:
         opened_at_s=now_s,
         changed_at_s=now_s,
         deadline_s=now_s + terms.deadlines_s.join,
-        parent_sha256=_model_after(terms, previous),
+        parent_sha256=model_after(terms, previous),
         published_before=0 if previous is None else rules.published(previous),
         joined=(),
         joined_sha256="",
@@ -143,7 +141,7 @@ def open_round(ledger: Ledger, study: bytes, number: bytes) -> bytes:
 
 def join_round(ledger: Ledger, study: bytes, number: bytes, signed: bytes) -> bytes:
     """Join a round with a fresh sealing key, signed by the creator's identity."""
-    terms, round_record = _round(ledger, study, number)
+    terms, round_record = rules.study_and_round(ledger, study, number)
     hospital = rules.member(ledger, terms)
     key = keys.join(terms.study, round_record.round, hospital.msp)
     rules.first_time(
@@ -184,7 +182,7 @@ def join_round(ledger: Ledger, study: bytes, number: bytes, signed: bytes) -> by
 
 def close_joins(ledger: Ledger, study: bytes, number: bytes) -> bytes:
     """Freeze the joined hospitals when all are there, or after the deadline."""
-    terms, round_record = _round(ledger, study, number)
+    terms, round_record = rules.study_and_round(ledger, study, number)
     rules.member(ledger, terms)
     rounds.after(round_record, RoundEvent.CLOSE_JOINS)
     joins = register.joins(ledger, terms.study, round_record.round)
@@ -209,7 +207,7 @@ def close_joins(ledger: Ledger, study: bytes, number: bytes) -> bytes:
 
 def put_chunk(ledger: Ledger, study: bytes, number: bytes, index: bytes) -> bytes:
     """Store one chunk of the creator's upload in its own collection; no public write."""
-    terms, round_record = _round(ledger, study, number)
+    terms, round_record = rules.study_and_round(ledger, study, number)
     msp = rules.joined(round_record, rules.member(ledger, terms).msp)
     _no_update_yet(ledger, round_record, msp)
     rounds.after(round_record, RoundEvent.PUT_CHUNK)
@@ -224,7 +222,7 @@ def put_chunk(ledger: Ledger, study: bytes, number: bytes, index: bytes) -> byte
 
 def submit_update(ledger: Ledger, study: bytes, number: bytes, text: bytes) -> bytes:
     """Record the manifest of an upload whose chunks are in place; the update is spent by it."""
-    terms, round_record = _round(ledger, study, number)
+    terms, round_record = rules.study_and_round(ledger, study, number)
     msp = rules.joined(round_record, rules.member(ledger, terms).msp)
     _no_update_yet(ledger, round_record, msp)
     rounds.after(round_record, RoundEvent.SUBMIT_UPDATE)
@@ -234,7 +232,7 @@ def submit_update(ledger: Ledger, study: bytes, number: bytes, text: bytes) -> b
         found = ledger.private_hash(
             keys.collection(msp), keys.chunk(terms.study, round_record.round, index)
         )
-        if not rules.chunk_matches(index, chunk, found):
+        if not rules.chunk_matches(chunk, found):
             raise ChunkHashError(f"chunk {index} of {msp} on the ledger is not the manifest's")
     marker = rules.unspent(ledger, terms, manifest.ciphertext_sha256)
     ledger.put_state(keys.update(terms.study, round_record.round, msp), manifest.to_bytes())
@@ -244,7 +242,7 @@ def submit_update(ledger: Ledger, study: bytes, number: bytes, text: bytes) -> b
 
 def aggregate(ledger: Ledger, study: bytes, number: bytes) -> bytes:
     """Validate and add the submitted updates; record the sum's digests and who is not in it."""
-    terms, round_record = _round(ledger, study, number)
+    terms, round_record = rules.study_and_round(ledger, study, number)
     rules.member(ledger, terms)
     key = keys.aggregate(terms.study, round_record.round)
     rules.first_time(
@@ -303,11 +301,8 @@ def _no_update_yet(ledger: Ledger, round_record: Round, msp: str) -> None:
 def _sum(
     ledger: Ledger, terms: Study, round_record: Round, updates: Mapping[str, Manifest]
 ) -> sums.Sum:
-    def read_chunk(manifest: Manifest, index: int) -> bytes:
-        return _read_chunk(ledger, manifest, index)
-
     layout: UploadLayout = rules.layout(terms, round_record)
-    return sums.sum_updates(read_chunk, tuple(updates.values()), layout)
+    return sums.sum_updates(partial(_read_chunk, ledger), tuple(updates.values()), layout)
 
 
 def _read_chunk(ledger: Ledger, manifest: Manifest, index: int) -> bytes:
@@ -321,7 +316,7 @@ def _read_chunk(ledger: Ledger, manifest: Manifest, index: int) -> bytes:
         ChunkAbsentError: This peer lacks the chunk.
     """
     place = (keys.collection(manifest.msp), keys.chunk(manifest.study, manifest.round, index))
-    if not rules.chunk_matches(index, manifest.chunks[index], ledger.private_hash(*place)):
+    if not rules.chunk_matches(manifest.chunks[index], ledger.private_hash(*place)):
         raise ChunkHashError(f"chunk {index} on the ledger is no longer the manifest's")
     chunk = ledger.get_private(*place)
     if not chunk:
@@ -338,7 +333,7 @@ def submit_share_sum(
     ledger: Ledger, study: bytes, number: bytes, digest: bytes, unopened: bytes
 ) -> bytes:
     """Answer once for the round's aggregate: the share sum, or which boxes did not open."""
-    terms, round_record = _round(ledger, study, number)
+    terms, round_record = rules.study_and_round(ledger, study, number)
     hospital = rules.member(ledger, terms)
     msp = rules.joined(round_record, hospital.msp)
     key = keys.share_sum(terms.study, round_record.round, msp)
@@ -382,7 +377,7 @@ def record_round_key(ledger: Ledger, study: bytes, number: bytes, senders: bytes
     The summed key check comes from the own peer's chunks, or from the transient map
     (``check_sum``, 32768 bytes), and must have the digest that the aggregate recorded.
     """
-    terms, round_record = _round(ledger, study, number)
+    terms, round_record = rules.study_and_round(ledger, study, number)
     rules.member(ledger, terms)
     key = keys.round_key(terms.study, round_record.round)
     rules.first_time(
@@ -404,14 +399,12 @@ def _check_sum(ledger: Ledger, terms: Study, round_record: Round, total: Aggrega
     if ledger.transient:
         return rules.transient(ledger, "check_sum")
 
-    def read_chunk(manifest: Manifest, index: int) -> bytes:
-        return _read_chunk(ledger, manifest, index)
-
     manifests = [
         register.manifest(ledger, terms.study, round_record.round, contributor.msp)
         for contributor in total.contributors
     ]
-    return sums.summed_check(read_chunk, manifests, rules.layout(terms, round_record))
+    read = partial(_read_chunk, ledger)
+    return sums.summed_check(read, manifests, rules.layout(terms, round_record))
 
 
 # --- the model -------------------------------------------------------------------------------
@@ -419,7 +412,7 @@ def _check_sum(ledger: Ledger, terms: Study, round_record: Round, total: Aggrega
 
 def confirm_model(ledger: Ledger, study: bytes, number: bytes, text: bytes) -> bytes:
     """Record the digest of the model a hospital computed, its metrics and the vote they give."""
-    terms, round_record = _round(ledger, study, number)
+    terms, round_record = rules.study_and_round(ledger, study, number)
     msp = rules.member(ledger, terms).msp
     key = keys.confirmation(terms.study, round_record.round, msp)
     rules.first_time(
@@ -447,7 +440,7 @@ def confirm_model(ledger: Ledger, study: bytes, number: bytes, text: bytes) -> b
 
 def publish_model(ledger: Ledger, study: bytes, number: bytes) -> bytes:
     """End an opened round: publish its model, or reject it when the gate has failed."""
-    terms, round_record = _round(ledger, study, number)
+    terms, round_record = rules.study_and_round(ledger, study, number)
     rules.member(ledger, terms)
     rounds.after(round_record, RoundEvent.PUBLISH)
     decision = gate.decide(
@@ -473,7 +466,7 @@ def publish_model(ledger: Ledger, study: bytes, number: bytes) -> bytes:
 
 def abandon(ledger: Ledger, study: bytes, number: bytes, reason: bytes) -> bytes:
     """End a round in which too few joined, or gave a valid update, by its deadline."""
-    terms, round_record = _round(ledger, study, number)
+    terms, round_record = rules.study_and_round(ledger, study, number)
     rules.member(ledger, terms)
     rounds.after(round_record, RoundEvent.ABANDON)
     why = rules.reason(reason)
@@ -490,7 +483,7 @@ def abandon(ledger: Ledger, study: bytes, number: bytes, reason: bytes) -> bytes
 
 def give_up(ledger: Ledger, study: bytes, number: bytes, reason: bytes) -> bytes:
     """Vote to give up a summed round; the vote that makes a majority ends it."""
-    terms, round_record = _round(ledger, study, number)
+    terms, round_record = rules.study_and_round(ledger, study, number)
     msp = rules.member(ledger, terms).msp
     key = keys.give_up(terms.study, round_record.round, msp)
     rules.first_time(
@@ -525,24 +518,13 @@ def _check_too_few_updates(ledger: Ledger, terms: Study, round_record: Round) ->
 # --- shared by the transactions --------------------------------------------------------------
 
 
-def _round(ledger: Ledger, study: bytes, number: bytes) -> tuple[Study, Round]:
-    terms = register.study(ledger, rules.study_id(study))
-    return terms, register.round_(ledger, terms.study, rules.round_number(number))
-
-
 def _put_round(ledger: Ledger, round_record: Round) -> None:
     key = keys.round_(round_record.study, round_record.round)
     ledger.put_state(key, round_record.to_bytes())
 
 
-def _model_after(terms: Study, previous: Round | None) -> str:
-    if previous is None:
-        return terms.initial_model_sha256
-    return previous.model_sha256 or previous.parent_sha256
-
-
 def _msp_list(text: bytes, what: str) -> tuple[str, ...]:
-    names: tuple[str, ...] = read(MspList, decode(text, canonical=False), what)
+    names: tuple[str, ...] = read(Members, decode(text, canonical=False), what)
     return names
 
 

@@ -6,7 +6,7 @@ bytes, and then a signature or a sealed box made for one passes for the other.
 depend on the machine or on a guess: negative or large integers, booleans and
 every type but int, str and bytes.
 
-Source: specification of round keys, section 1, row "frame"; docs/security.md.
+Source: docs/security.md, "Round keys: the specification", *frame*.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Checks of a join: whose certificate, whose signature, which sealing key.
 
 A dealer seals shares to the keys that hospitals join with, so a key that a peer or an orderer
-could swap would open that dealer's secret (DESIGN section 6, rule 6). The chaincode sees that the
+could swap would open that dealer's secret (docs/security.md, rule 6). The chaincode sees that the
 certificate is the creator's own, that it signed the statement, and that both halves of the key
 are well formed; the client checks the chain to its own MSP roots again. Nothing here trusts the
 peer's word for a signature.

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from chaincode import keys
 from chaincode.keys import composite
 from chaincode.ledger import Creator, CreatorLike, Ledger, Modification
 
@@ -161,7 +162,7 @@ class MemoryLedger:
         self.channel = channel
         self.hospitals = tuple(sorted(hospitals))
         self.collections = {
-            f"updates_{msp}": Collection(msp, self.hospitals, block_to_live)
+            keys.collection(msp): Collection(msp, self.hospitals, block_to_live)
             for msp in self.hospitals
         }
         self.blocks: list[Block] = [Block(0, ())]

@@ -15,7 +15,7 @@ from chaincode.canonical import Json, Record, decode, encode, sha256_hex
 from chaincode.errors import BookmarkError, UnknownRecordError, UnknownRoundError
 from chaincode.ledger import Ledger
 from chaincode.records import Confirmation, Join, Manifest, Round, RoundState, ShareSum
-from chaincode.rounds import has_ended
+from chaincode.rounds import has_ended, model_after
 from chaincode.study import Study
 from chaincode.terms import round_parameters
 
@@ -71,7 +71,7 @@ def rounds(ledger: Ledger, study_id: bytes, bookmark: bytes = b"") -> bytes:
 
 def round_(ledger: Ledger, study_id: bytes, number: bytes) -> bytes:
     """Show all of a round, but for raw keys and share sums (`joins`, `share_sums`, `round_key`)."""
-    terms, record = _round(ledger, study_id, number)
+    terms, record = rules.study_and_round(ledger, study_id, number)
     place = (ledger, terms.study, record.round)
     return encode(
         {
@@ -91,19 +91,19 @@ def round_(ledger: Ledger, study_id: bytes, number: bytes) -> bytes:
 
 def joins(ledger: Ledger, study_id: bytes, number: bytes) -> bytes:
     """Give a round's join records in full: sealing keys, certificates, signatures."""
-    terms, record = _round(ledger, study_id, number)
+    terms, record = rules.study_and_round(ledger, study_id, number)
     return encode(_json(register.joins(ledger, terms.study, record.round)))
 
 
 def share_sums(ledger: Ledger, study_id: bytes, number: bytes) -> bytes:
     """Give a round's answers in full."""
-    terms, record = _round(ledger, study_id, number)
+    terms, record = rules.study_and_round(ledger, study_id, number)
     return encode(_json(register.share_sums(ledger, terms.study, record.round)))
 
 
 def round_key(ledger: Ledger, study_id: bytes, number: bytes) -> bytes:
     """Give a round's key in full."""
-    terms, record = _round(ledger, study_id, number)
+    terms, record = rules.study_and_round(ledger, study_id, number)
     return encode(register.round_key(ledger, terms.study, record.round).to_json())
 
 
@@ -209,11 +209,6 @@ def _bookmark(argument: bytes) -> str:
         raise BookmarkError("a bookmark is the `next` of the page before") from None
 
 
-def _round(ledger: Ledger, study_id: bytes, number: bytes) -> tuple[Study, Round]:
-    terms = register.study(ledger, rules.study_id(study_id))
-    return terms, register.round_(ledger, terms.study, rules.round_number(number))
-
-
 def _rounds(ledger: Ledger, study_id: str) -> Iterator[Round]:
     for _, value in ledger.states(keys.ROUND, study_id):
         yield Round.from_bytes(value)
@@ -236,14 +231,8 @@ def _study_summary(ledger: Ledger, terms: Study) -> dict[str, Any]:
         "last_round": records[-1].round if records else 0,
         "last_round_state": records[-1].state if records else "",
         "published_rounds": rules.published(records[-1]) if records else 0,
-        "model_sha256": _in_force(terms, records),
+        "model_sha256": model_after(terms, records[-1] if records else None),
     }
-
-
-def _in_force(terms: Study, records: list[Round]) -> str:
-    if not records:
-        return terms.initial_model_sha256
-    return records[-1].model_sha256 or records[-1].parent_sha256
 
 
 def _json(records: dict[str, Any]) -> dict[str, Any]:

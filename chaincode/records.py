@@ -2,7 +2,7 @@
 
 Each class states its fields, their units and its one byte form (`chaincode.canonical`). The
 digests that bind a round together, the joined and the aggregate, are computed here too, with the
-crypto package's injective framing. Nothing here decides whether a record is allowed.
+injective framing of `chaincode.frame`. Nothing here decides whether a record is allowed.
 """
 
 from __future__ import annotations
@@ -397,7 +397,7 @@ def aggregate_digest(
     contributors: Sequence[Contributor],
     block_sha256: Sequence[str],
 ) -> str:
-    """Compute D: what is summed, by whom, under which terms (notes on round keys, CLOSE).
+    """Compute D: what is summed, by whom, under which terms (docs/security.md, rule 3).
 
     SHA-256 of frame("roundkey/S/v1", channel, study, round, SHA-256 of the study record, joined
     digest, number of contributors, then msp and ciphertext SHA-256 of each in MSP order, then the

@@ -127,3 +127,10 @@ def wait_s(state: RoundState, study: Study) -> int:
     """Return how long a state waits for everybody, in seconds."""
     waits = {_S.OPEN: study.deadlines_s.join, _S.SUBMITTING: study.deadlines_s.submit}
     return waits.get(state, study.deadlines_s.answer)
+
+
+def model_after(terms: Study, previous: Round | None) -> str:
+    """Return the digest of the model in force after a round, or before the first."""
+    if previous is None:
+        return terms.initial_model_sha256
+    return previous.model_sha256 or previous.parent_sha256

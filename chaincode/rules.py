@@ -2,7 +2,7 @@
 
 Each function is one rule: it raises that rule's own error, or returns what it proved. Reading is
 done by `chaincode.register`, writing by `chaincode.contract`; nothing here writes. Source of the
-rules: DESIGN sections 5 and 6.
+rules: docs/security.md and docs/ledger.md.
 """
 
 from __future__ import annotations
@@ -228,8 +228,20 @@ def new_study(ledger: Ledger, terms: Study) -> None:
         raise StudyExistsError(f"study {terms.study} was proposed before; choose another name")
 
 
-def same_text(terms: Study, claimed_sha256: str) -> str:
-    """Return the SHA-256 of a study's record after comparing it with an approval's.
+def study_and_round(ledger: Ledger, study: bytes, number: bytes) -> tuple[Study, Round]:
+    """Return the study and the round that two arguments name.
+
+    Raises:
+        ArgumentError: One is not of its form.
+        UnknownStudyError: There is no such study.
+        UnknownRoundError: There is no such round.
+    """
+    terms = register.study(ledger, study_id(study))
+    return terms, register.round_(ledger, terms.study, round_number(number))
+
+
+def same_text(terms: Study, claimed_sha256: str) -> None:
+    """Compare the SHA-256 of a study's record with an approval's.
 
     Raises:
         OtherStudyTextError: They differ.
@@ -239,7 +251,6 @@ def same_text(terms: Study, claimed_sha256: str) -> str:
         raise OtherStudyTextError(
             f"the record of study {terms.study} has SHA-256 {actual}, not the one approved"
         )
-    return actual
 
 
 def study_in_force(ledger: Ledger, terms: Study) -> None:
@@ -451,7 +462,7 @@ def manifest_of(manifest: Manifest, round_record: Round, msp: str, layout_: Uplo
         )
 
 
-def chunk_matches(index: int, chunk: Chunk, ledger_hash: bytes) -> bool:
+def chunk_matches(chunk: Chunk, ledger_hash: bytes) -> bool:
     """Say whether a chunk's hash on the ledger is the manifest's (absent: it is not)."""
     return ledger_hash.hex() == chunk.sha256
 

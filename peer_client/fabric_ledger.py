@@ -1,6 +1,6 @@
 """The hospital's ledger on Fabric: its own peer's gateway, and the others' for levelling.
 
-Reads are asked of the own peer alone (DESIGN section 6: each hospital reads its own peer); writes
+Reads are asked of the own peer alone (each hospital trusts no other); writes
 are endorsed as the channel's policy says, private writes by the own peer alone. One thread follows
 the chaincode's events; it only wakes whoever waits, it decides nothing. A refusal by the chaincode
 leaves here as the rule's own error, a lost race as `ConflictError`, all else as the gateway's.

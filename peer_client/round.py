@@ -8,7 +8,7 @@ anywhere and started again. What must not happen twice - an encryption, an answe
 with fsync before it is sent; a retry sends the stored bytes. Before it answers, the hospital has
 added the sum itself from its own peer and found it to be the one recorded, of at least k
 contributors, with its own update in it as stored. Losing the race to close a phase is normal.
-Rules: DESIGN sections 5 and 6, docs/security.md.
+Rules: docs/security.md.
 """
 
 from __future__ import annotations

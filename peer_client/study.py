@@ -2,7 +2,7 @@
 
 What is approved is the SHA-256 of the record's canonical bytes, computed here from the terms that
 were shown, never taken from a peer. A study whose claim about the ordering service is not what the
-channel's own configuration says is refused: rule 1 of DESIGN section 6 rests on it.
+channel's own configuration says is refused: rule 1 of docs/security.md rests on it.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ what it decrypts with is a recorded, public round key.
 
 Message and error are added as one plaintext, t e + m. That is larger than t, so it is
 a plaintext of a second context on the same prime q with a larger plaintext modulus;
-SEAL then transforms once for both, which makes sealing a third faster than numpy's
-transform of t e and SEAL's of m (benchmarks/encryption.py). Whether this SEAL adds
+SEAL then transforms once for both, which saves numpy's
+transform of t e beside SEAL's of m. Whether this SEAL adds
 plaintexts that way is tried once on every start against the project's own arithmetic.
 
 Ciphertexts enter as SEAL's own bytes: a prefix of 113 bytes, constant for given

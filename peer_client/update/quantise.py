@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peer_client.update.errors import ClipRangeError, WeightManifestError
-from peer_client.update.tensors import SharedTensor, check_layout
+from peer_client.update.tensors import SharedTensor, check_layout, slices
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +67,7 @@ def quantise(
     if not bool(np.isfinite(difference).all()):
         raise WeightManifestError("a weight's change is not finite")
     values = np.full(difference.size, centre, np.int64)
-    start = 0
-    for tensor, scale in zip(tensors, scales.tolist(), strict=True):
-        part = slice(start, start + tensor.size)
-        start += tensor.size
+    for (tensor, part), scale in zip(slices(tensors), scales.tolist(), strict=True):
         if tensor.group not in groups:
             continue
         # Clip after scaling: c * (Z / c) may exceed Z by one unit in the last place.
@@ -108,10 +105,8 @@ def quantisation_report(
     """
     centre = centre_level(levels)
     error = total = 0.0
-    clipped = count = start = 0
-    for tensor, scale in zip(tensors, scales.tolist(), strict=True):
-        part = slice(start, start + tensor.size)
-        start += tensor.size
+    clipped = count = 0
+    for (tensor, part), scale in zip(slices(tensors), scales.tolist(), strict=True):
         if tensor.group not in groups:
             continue
         wanted = difference[part].astype(np.float64)
@@ -161,10 +156,7 @@ def dequantise_mean(
     if any(not 0 <= count <= contributors for count in holders.values()):
         raise ClipRangeError(f"{contributors} contributors, of which {dict(holders)} have a part")
     mean = np.zeros(sums.size, np.float64)
-    start = 0
-    for tensor, scale in zip(tensors, scales.tolist(), strict=True):
-        part = slice(start, start + tensor.size)
-        start += tensor.size
+    for (tensor, part), scale in zip(slices(tensors), scales.tolist(), strict=True):
         having = holders.get(tensor.group, 0)
         if having >= contributors_min:
             moved = sums[part] - contributors * centre

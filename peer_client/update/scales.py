@@ -3,8 +3,7 @@
 A scale must cover what hospitals will send, but no hospital may say how large its own
 change is. The opened sum bounds it from above when changes point in different
 directions: for g hospitals of root mean square r the sum's is between sqrt(g) r and
-g r. So r is taken as the sum's over sqrt(g), and a scale is four times that (0.00 % of
-values clipped at 8 bits, 0.06 % at 4 bits on the real data; docs/evidence.md). From one
+g r. So r is taken as the sum's over sqrt(g), and a scale is four times that . From one
 round to the next a scale at most doubles or halves: one bad sum costs little.
 
 Every hospital must get the same bits. Squares are summed as integers, exactly; what
@@ -22,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peer_client.update.quantise import centre_level
-from peer_client.update.tensors import NANO, SharedTensor, check_layout
+from peer_client.update.tensors import NANO, SharedTensor, check_layout, slices
 
 ROOT_MEAN_SQUARES: Final = 4.0
 LARGEST_STEP: Final = 2.0
@@ -60,15 +59,13 @@ def next_scales(
     check_layout(sums.size, tensors, scales)
     centre = centre_level(levels)
     following = scales.copy()
-    start = 0
-    for index, tensor in enumerate(tensors):
-        part = sums[start : start + tensor.size] - contributors * centre
-        start += tensor.size
+    for index, (tensor, part) in enumerate(slices(tensors)):
         having = holders.get(tensor.group, 0)
         if having < contributors_min:
             continue
         scale = float(scales[index])
-        levels_used = math.sqrt(sum_of_squares(part) / (tensor.size * having))
+        moved = sums[part] - contributors * centre
+        levels_used = math.sqrt(sum_of_squares(moved) / (tensor.size * having))
         wanted = ROOT_MEAN_SQUARES * levels_used * scale / centre
         bounded = min(max(wanted, scale / LARGEST_STEP), scale * LARGEST_STEP)
         following[index] = max(bounded, SMALLEST_SCALE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,6 +87,14 @@ def own_groups(study: Study, msp_id: str, joined: Sequence[str]) -> frozenset[st
     if msp_id in with_masks and len(with_masks) >= study.contributors_min:
         return frozenset({GROUP_ALL, GROUP_MASKS})
     return frozenset({GROUP_ALL})
+
+
+def slices(tensors: Sequence[SharedTensor]) -> Iterator[tuple[SharedTensor, slice]]:
+    """Yield each tensor with its place in the vector of shared values."""
+    start = 0
+    for tensor in tensors:
+        yield tensor, slice(start, start + tensor.size)
+        start += tensor.size
 
 
 def check_layout(count: int, tensors: Sequence[SharedTensor], scales: NDArray[np.float64]) -> None:
