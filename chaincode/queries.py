@@ -14,7 +14,16 @@ from chaincode import keys, register, rules
 from chaincode.canonical import Json, Record, decode, encode, sha256_hex
 from chaincode.errors import BookmarkError, UnknownRecordError, UnknownRoundError
 from chaincode.ledger import Ledger
-from chaincode.records import Confirmation, Join, Manifest, Round, RoundState, ShareSum
+from chaincode.records import (
+    Aggregate,
+    Confirmation,
+    Join,
+    Manifest,
+    Round,
+    RoundKey,
+    RoundState,
+    ShareSum,
+)
 from chaincode.rounds import has_ended, model_after
 from chaincode.study import Study
 from chaincode.terms import round_parameters
@@ -257,9 +266,9 @@ def _answer_summary(answer: ShareSum) -> dict[str, Any]:
 
 
 def _key_summary(ledger: Ledger, study_id: str, number: int) -> dict[str, Any]:
-    if not ledger.get_state(keys.round_key(study_id, number)):
+    record = register.found(ledger, RoundKey, keys.round_key(study_id, number))
+    if record is None:
         return {}
-    record = register.round_key(ledger, study_id, number)
     summary = record.to_json()
     del summary["key"]
     return {**summary, "key_sha256": sha256_hex(record.key)}
@@ -279,8 +288,8 @@ def _link(ledger: Ledger, record: Round) -> dict[str, Any]:
         "coalition_max": 0,
         "reason": record.reason,
     }
-    if ledger.get_state(keys.aggregate(record.study, record.round)):
-        total = register.aggregate(ledger, record.study, record.round)
+    total = register.found(ledger, Aggregate, keys.aggregate(record.study, record.round))
+    if total is not None:
         link["contributors"] = [contributor.msp for contributor in total.contributors]
         link["refused"] = dict(total.refused)
         link["digest"] = total.digest
@@ -291,22 +300,21 @@ def _link(ledger: Ledger, record: Round) -> dict[str, Any]:
 def _part(ledger: Ledger, record: Round, msp: str) -> dict[str, Any]:
     link = _link(ledger, record)
     key = _key_summary(ledger, record.study, record.round)
-    update = ledger.get_state(keys.update(record.study, record.round, msp))
-    answer = ledger.get_state(keys.share_sum(record.study, record.round, msp))
-    confirmation = ledger.get_state(keys.confirmation(record.study, record.round, msp))
+    place = (record.study, record.round, msp)
+    update = register.found(ledger, Manifest, keys.update(*place))
+    answer = register.found(ledger, ShareSum, keys.share_sum(*place))
+    confirmation = register.found(ledger, Confirmation, keys.confirmation(*place))
     return {
         "round": record.round,
         "state": record.state,
-        "joined": int(bool(ledger.get_state(keys.join(record.study, record.round, msp)))),
-        "ciphertext_sha256": Manifest.from_bytes(update).ciphertext_sha256 if update else "",
-        "upload_bytes": Manifest.from_bytes(update).upload_bytes if update else 0,
+        "joined": int(bool(ledger.get_state(keys.join(*place)))),
+        "ciphertext_sha256": update.ciphertext_sha256 if update else "",
+        "upload_bytes": update.upload_bytes if update else 0,
         "contributed": int(msp in link["contributors"]),
         "refused": link["refused"].get(msp, ""),
-        "answered": int(bool(answer and ShareSum.from_bytes(answer).share_sum)),
-        "unopened": list(ShareSum.from_bytes(answer).unopened) if answer else [],
+        "answered": int(bool(answer and answer.share_sum)),
+        "unopened": list(answer.unopened) if answer else [],
         "false_share_sum": int(msp in key.get("false_senders", [])),
-        "metrics_ppm": dict(Confirmation.from_bytes(confirmation).metrics_ppm)
-        if confirmation
-        else {},
-        "vote": Confirmation.from_bytes(confirmation).vote if confirmation else 0,
+        "metrics_ppm": dict(confirmation.metrics_ppm) if confirmation else {},
+        "vote": confirmation.vote if confirmation else 0,
     }

@@ -30,16 +30,22 @@ from chaincode.study import Study
 R = TypeVar("R", bound=Record)
 
 
+def found(ledger: Ledger, record: type[R], key: str) -> R | None:
+    """Return the record under a key, or nothing."""
+    data = ledger.get_state(key)
+    return record.from_bytes(data) if data else None
+
+
 def study(ledger: Ledger, study_id: str) -> Study:
     """Return a study's terms.
 
     Raises:
         UnknownStudyError: No such study.
     """
-    data = ledger.get_state(keys.study(study_id))
-    if not data:
+    record = found(ledger, Study, keys.study(study_id))
+    if record is None:
         raise UnknownStudyError(f"no study {study_id} was proposed on this channel")
-    return Study.from_bytes(data)
+    return record
 
 
 def round_(ledger: Ledger, study_id: str, number: int) -> Round:
@@ -48,10 +54,10 @@ def round_(ledger: Ledger, study_id: str, number: int) -> Round:
     Raises:
         UnknownRoundError: No such round.
     """
-    data = ledger.get_state(keys.round_(study_id, number))
-    if not data:
+    record = found(ledger, Round, keys.round_(study_id, number))
+    if record is None:
         raise UnknownRoundError(f"study {study_id} has no round {number}")
-    return Round.from_bytes(data)
+    return record
 
 
 def aggregate(ledger: Ledger, study_id: str, number: int) -> Aggregate:
@@ -60,10 +66,10 @@ def aggregate(ledger: Ledger, study_id: str, number: int) -> Aggregate:
     Raises:
         UnknownRecordError: The round has none.
     """
-    data = ledger.get_state(keys.aggregate(study_id, number))
-    if not data:
+    record = found(ledger, Aggregate, keys.aggregate(study_id, number))
+    if record is None:
         raise UnknownRecordError(f"round {number} of {study_id} has no aggregate")
-    return Aggregate.from_bytes(data)
+    return record
 
 
 def round_key(ledger: Ledger, study_id: str, number: int) -> RoundKey:
@@ -72,10 +78,10 @@ def round_key(ledger: Ledger, study_id: str, number: int) -> RoundKey:
     Raises:
         UnknownRecordError: The round has none.
     """
-    data = ledger.get_state(keys.round_key(study_id, number))
-    if not data:
+    record = found(ledger, RoundKey, keys.round_key(study_id, number))
+    if record is None:
         raise UnknownRecordError(f"round {number} of {study_id} has no round key")
-    return RoundKey.from_bytes(data)
+    return record
 
 
 def manifest(ledger: Ledger, study_id: str, number: int, msp: str) -> Manifest:
@@ -84,10 +90,10 @@ def manifest(ledger: Ledger, study_id: str, number: int, msp: str) -> Manifest:
     Raises:
         UnknownRecordError: It submitted none.
     """
-    data = ledger.get_state(keys.update(study_id, number, msp))
-    if not data:
+    record = found(ledger, Manifest, keys.update(study_id, number, msp))
+    if record is None:
         raise UnknownRecordError(f"{msp} has no update in round {number} of {study_id}")
-    return Manifest.from_bytes(data)
+    return record
 
 
 def joins(ledger: Ledger, study_id: str, number: int) -> dict[str, Join]:
