@@ -26,20 +26,29 @@ OWNERS = {1: "network", 2: "network", 3: "chaincode", 4: "chaincode", 5: "peer_c
 OWNERS |= {6: "peer_client", 7: "model", 8: "peer_client, CT", 9: "setup"}
 
 
-def help_texts(command: click.Command, words: str) -> Iterator[str]:
-    """Yield the help of a command and of all beneath it."""
-    context = click.Context(command, info_name=words, terminal_width=100)
-    context.max_content_width = 100
-    yield f"```text\n{command.get_help(context).strip()}\n```"
+def contexts(
+    command: click.Command, name: str, parent: click.Context | None = None
+) -> Iterator[click.Context]:
+    """Yield a command's context and those of all beneath it, as a terminal would make them."""
+    context = click.Context(
+        command,
+        info_name=name,
+        parent=parent,
+        terminal_width=100,
+        max_content_width=100,
+        **command.context_settings,
+    )
+    yield context
     if isinstance(command, click.Group):
-        for name, child in sorted(command.commands.items()):
-            yield from help_texts(child, f"{words} {name}")
+        for child_name, child in sorted(command.commands.items()):
+            yield from contexts(child, child_name, context)
 
 
 def with_help(page: str, module: str, program: str) -> str:
     """Return a page with the present help between its two marks."""
     command = importlib.import_module(module).main
-    text = "\n\n".join(help_texts(command, program))
+    helps = (context.get_help().strip() for context in contexts(command, program))
+    text = "\n\n".join(f"```text\n{each}\n```" for each in helps)
     return re.sub(
         r"<!-- help -->.*<!-- /help -->",
         lambda _: f"<!-- help -->\n{text}\n<!-- /help -->",
