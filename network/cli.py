@@ -1,8 +1,8 @@
 """`consortium`: set up, bring up, look at and stop a consortium's members.
 
 Thin: each command calls one function of `network.consortium`, prints, and turns errors into exit
-codes. Results go to stdout, progress to stderr; `--json` is for programs. This is the one place of
-the network package that reads the environment.
+codes. Results go to stdout, progress to stderr; `--json` is for programs. It reads the
+environment for the package; only network.fabric.binaries, run before all else, does so itself.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class CertificateError(NetworkError):
     exit_code = 20
     hint = (
         "ask the member for a certificate that its own CA issued and that is in force now; "
-        "`consortium status` shows when each one expires"
+        "`consortium up` names one that has run out"
     )
 
 

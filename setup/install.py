@@ -85,13 +85,13 @@ def check_prerequisites() -> None:
             "`make PYTHON=python3.11`",
             EXIT_PREREQUISITE,
         )
-    for module, package in (("venv", "python3.11-venv"), ("ensurepip", "python3.11-venv")):
+    for module in ("venv", "ensurepip"):
         try:
             __import__(module)
         except ImportError:
             raise SetupError(
                 f"Python's module `{module}` is missing",
-                f"apt-get install {package}",
+                "apt-get install python3.11-venv",
                 EXIT_PREREQUISITE,
             ) from None
     if not (find_wheel() or shutil.which("g++")):

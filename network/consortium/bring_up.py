@@ -43,14 +43,12 @@ from network.consortium.participation import Participation
 from network.consortium.processes import NodeProcess, stop_all
 from network.consortium.topology import Topology
 from network.gateway.gateway import Gateway
-from network.wire.identity import certificate_sha256
 
 _Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
 
 
 class Reporter(Protocol):
-    """Shows what is being done; `network.cli` has one for the terminal."""
+    """Shows what is being done; `network.consortium.progress` has one for the terminal."""
 
     def step(self, text: str, expected_s: float) -> AbstractContextManager[object]:
         """Show a step while it lasts, with an estimate of its seconds."""
@@ -240,17 +238,12 @@ class BringUp:
         self, directory: MemberDirectory, gateway: Gateway, definition: Definition
     ) -> None:
         """Wait until a hospital's own peer has the definition and can plan an endorsement."""
-        certificate, _ = directory.tls("client")
-        fingerprint = certificate_sha256(read_file(certificate))
         name = self.topology.chaincode.name
         hospitals = len(self.topology.hospitals)
         wanted = hospitals if self._is_everyone else majority(hospitals)
 
         def usable() -> bool:
-            return (
-                is_in_force(gateway, definition)
-                and endorsing_members(gateway, name, tls_certificate_sha256=fingerprint) >= wanted
-            )
+            return is_in_force(gateway, definition) and endorsing_members(gateway, name) >= wanted
 
         wait_until(
             f"the peer of {directory.name}",
@@ -260,7 +253,7 @@ class BringUp:
         )
 
 
-def _side_by_side(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
+def _side_by_side(work: Callable[[_Item], object], items: Iterable[_Item]) -> None:
     """Do the same for several members at once; raise the first error.
 
     After an error, or a Ctrl-C, the others are not waited for: `BringUp.run` stops the nodes they
@@ -269,12 +262,11 @@ def _side_by_side(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> l
     todo = list(items)
     pool = ThreadPoolExecutor(max_workers=max(len(todo), 1))
     try:
-        results = list(pool.map(work, todo))
+        list(pool.map(work, todo))
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown()
-    return results
 
 
 @contextmanager

@@ -15,15 +15,12 @@ from fabric_protos.peer import proposal_response_pb2
 from network.gateway.gateway import Gateway
 
 
-def endorsing_members(
-    gateway: Gateway, chaincode: str, *, tls_certificate_sha256: bytes, timeout_s: float = 5.0
-) -> int:
+def endorsing_members(gateway: Gateway, chaincode: str, *, timeout_s: float = 5.0) -> int:
     """Return how many members' peers the gateway's own peer would now ask for endorsements.
 
     Args:
         gateway: A connection to that peer.
         chaincode: Name of a committed chaincode.
-        tls_certificate_sha256: Of the connection's TLS client certificate.
         timeout_s: Longest wait for the answer.
 
     Returns:
@@ -34,7 +31,8 @@ def endorsing_members(
     )
     request = protocol_pb2.Request(
         authentication=protocol_pb2.AuthInfo(
-            client_identity=gateway.identity.creator, client_tls_cert_hash=tls_certificate_sha256
+            client_identity=gateway.identity.creator,
+            client_tls_cert_hash=gateway.tls_certificate_sha256,
         ),
         queries=[
             protocol_pb2.Query(

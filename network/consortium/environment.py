@@ -59,8 +59,7 @@ def connection_profile(directory: MemberDirectory) -> dict[str, Any]:
     client_tls = {"clientCert": {"path": certificate}, "clientKey": {"path": key}}
 
     def tls_root(member: Member) -> dict[str, str]:
-        folder = directory.public_of(member.name).absolute()
-        return {"path": str(folder / "msp/tlscacerts/tlsca.pem")}
+        return {"path": str(directory.tls_root_of(member.name).absolute())}
 
     def endpoint(member: Member, name: str, address: str) -> dict[str, Any]:
         return {

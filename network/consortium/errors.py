@@ -37,7 +37,6 @@ class TopologyError(ConsortiumError):
     def __init__(self, line: int, problem: str, path: Path | None = None) -> None:
         super().__init__(f"{path.name if path else 'crypto-config.yaml'} line {line}: {problem}")
         self.line = line
-        self.problem = problem
 
 
 class MemberCertificateError(ConsortiumError):

@@ -32,6 +32,7 @@ from network.consortium.member import (
     PEER,
     TOPOLOGY_FILE,
     MemberDirectory,
+    holds_public,
 )
 from network.consortium.topology import Member, Topology
 
@@ -194,7 +195,7 @@ def accept_public(
         MemberFileError: Files are missing or hold a private key.
         MemberCertificateError: A certificate is out of its dates or of another CA.
     """
-    if not (source / "addresses.json").exists():
+    if not holds_public(source):
         raise MemberFileError(source, f"the public files of {member.name} are missing")
     check_public(source, member, now=now)
     target = directory.public_of(member.name)
@@ -304,9 +305,9 @@ def found_alone(
     for other in topology.members:
         if other.name == name:
             continue
-        if exchange is not None and (exchange / other.name / "addresses.json").exists():
+        if exchange is not None and holds_public(exchange / other.name):
             accept_public(directory, other, exchange / other.name, now=now)
-        if not (directory.public_of(other.name) / "addresses.json").exists():
+        if not holds_public(directory.public_of(other.name)):
             missing.append(other.name)
     handed = exchange / "genesis.block" if exchange else None
     if handed and handed.exists() and not directory.genesis_block.exists():

@@ -126,6 +126,10 @@ class MemberDirectory:
         """Return the folder with a member's public files: its own, or its copy of another's."""
         return self.public if member == self.name else self.path / "others" / member
 
+    def tls_root_of(self, member: str) -> Path:
+        """Return the TLS root of a member, from its public files."""
+        return self.public_of(member) / "msp/tlscacerts/tlsca.pem"
+
     def check_public_of(self, member: str) -> Path:
         """Return the folder with a member's public files, proved to be there.
 
@@ -133,7 +137,7 @@ class MemberDirectory:
             MemberFileError: That member has not handed its files over yet.
         """
         folder = self.public_of(member)
-        if not (folder / "addresses.json").exists():
+        if not holds_public(folder):
             raise MemberFileError(folder, f"the public files of {member} are missing")
         return folder
 
@@ -199,3 +203,8 @@ class MemberDirectory:
         if msp_id not in roots:
             raise MemberFileError(self.path / MEMBER_FILE, f"knows no MSP {msp_id!r}")
         return (read_file(self.path / roots[msp_id]),)
+
+
+def holds_public(folder: Path) -> bool:
+    """Say whether a member has handed its public files over into a folder."""
+    return (folder / "addresses.json").exists()

@@ -90,16 +90,20 @@ class Node:
         for host, key, port in self.ports():
             check_free(host, [(key, port)], member=self.member.name)
 
-    def configuration(self) -> tuple[Path, dict[str, Any]]:
-        """Return its configuration file and what belongs in it by crypto-config.yaml."""
-        folder = self.directory.configuration(self.kind).absolute()
+    @property
+    def configuration_file(self) -> Path:
+        """Where its configuration lies."""
+        name = {PEER: "core.yaml", ORDERER: "orderer.yaml", CHAINCODE: "settings.json"}[self.kind]
+        return self.directory.configuration(self.kind).absolute() / name
+
+    def configuration(self) -> dict[str, Any]:
+        """Return what belongs in that file by crypto-config.yaml."""
         if self.kind == PEER:
-            return folder / "core.yaml", PeerConfiguration(self.directory, self.topology).document()
+            return PeerConfiguration(self.directory, self.topology).document()
         if self.kind == ORDERER:
-            document = OrdererConfiguration(self.directory, self.topology).document()
-            return folder / "orderer.yaml", document
+            return OrdererConfiguration(self.directory, self.topology).document()
         certificate, key = (str(path.absolute()) for path in self.directory.tls(CHAINCODE))
-        return folder / "settings.json", {
+        return {
             "format": SETTINGS_FORMAT,
             "package_id": build_package(self.directory, self.topology).package_id,
             "address": f"{self.member.host}:{self.member.ports.chaincode}",
@@ -112,9 +116,9 @@ class Node:
 
     def is_configured(self) -> bool:
         """Tell whether its configuration on disk, with which it was started, is the present one."""
-        path, document = self.configuration()
+        document = self.configuration()
         try:
-            return bool(json.loads(path.read_bytes()) == document)
+            return bool(json.loads(self.configuration_file.read_bytes()) == document)
         except (OSError, ValueError):
             return False
 
@@ -122,7 +126,7 @@ class Node:
         """Write its configuration anew from crypto-config.yaml and the certificates."""
         if self.kind == PEER:
             write_builder(self.directory.builder)
-        write_json(*self.configuration())
+        write_json(self.configuration_file, self.configuration())
 
     def start(self, host: Host) -> NodeProcess:
         """Start it; does not wait.
@@ -134,7 +138,7 @@ class Node:
         if self.kind == CHAINCODE:
             # -P: modules come from the installation, never from the current folder.
             command = [host.python, "-P", "-m", self.topology.chaincode.module]
-            command.append(str(self.configuration()[0]))
+            command.append(str(self.configuration_file))
         else:
             self.directory.data(self.kind).mkdir(parents=True, exist_ok=True, mode=0o700)
             environment |= {

@@ -29,7 +29,7 @@ class OrdererConfiguration:
         certificate, key = (str(path.absolute()) for path in self.directory.tls(ORDERER))
         own_roots = [str(self.directory.tls_root.absolute())]
         roots = [
-            str((self.directory.public_of(other.name) / "msp/tlscacerts/tlsca.pem").absolute())
+            str(self.directory.tls_root_of(other.name).absolute())
             for other in self.topology.members
         ]
         return {

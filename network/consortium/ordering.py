@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fabric_protos.common import common_pb2, configtx_pb2, configuration_pb2
+from fabric_protos.common import configuration_pb2
 from fabric_protos.orderer import configuration_pb2 as orderer_pb2
 
 from network.errors import MalformedBytesError
+from network.wire.block_signature import ordering_values
 from network.wire.decoding import decode
 
 
@@ -38,16 +39,9 @@ def read_ordering(config_block: bytes) -> Ordering:
     Raises:
         MalformedBytesError: It is no configuration block.
     """
-    block = decode(common_pb2.Block, config_block, what="the configuration block")
-    if len(block.data.data) != 1:
-        raise MalformedBytesError("a configuration block holds exactly one envelope")
-    envelope = decode(common_pb2.Envelope, block.data.data[0], what="the configuration envelope")
-    payload = decode(common_pb2.Payload, envelope.payload, what="the configuration payload")
-    config = decode(configtx_pb2.ConfigEnvelope, payload.data, what="the configuration").config
-    groups = config.channel_group.groups
-    if "Orderer" not in groups or "ConsensusType" not in groups["Orderer"].values:
+    values = ordering_values(config_block)
+    if "ConsensusType" not in values:
         raise MalformedBytesError("the block holds no ordering configuration")
-    values = groups["Orderer"].values
     kind = decode(
         orderer_pb2.ConsensusType, values["ConsensusType"].value, what="the consensus type"
     ).type

@@ -142,7 +142,7 @@ class PeerConfiguration:
     def _tls(self) -> dict[str, Any]:
         certificate, key = (str(path.absolute()) for path in self.directory.tls(PEER))
         roots = [
-            str((self.directory.public_of(member.name) / "msp/tlscacerts/tlsca.pem").absolute())
+            str(self.directory.tls_root_of(member.name).absolute())
             for member in self.topology.members
         ]
         return {

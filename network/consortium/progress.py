@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-#: Steps shorter than this are named only in the end, if at all.
+#: Pace of the lines of a short step, seconds.
 SHOWN_AFTER_S = 2.0
 
 
@@ -70,15 +70,14 @@ class TerminalReporter:
 
 
 @contextmanager
-def _every(pause_s: float, tell: object) -> Iterator[None]:
+def _every(pause_s: float, tell: Callable[[float], object]) -> Iterator[None]:
     """Call `tell(elapsed seconds)` at this pace until the block ends."""
     ended = threading.Event()
     started = time.monotonic()
 
     def run() -> None:
         while not ended.wait(pause_s):
-            if callable(tell):
-                tell(time.monotonic() - started)
+            tell(time.monotonic() - started)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()

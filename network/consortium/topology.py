@@ -26,6 +26,7 @@ AUTHORITY: Final = "authority"
 
 _TOP = {"Channel", "PortBase", "Chaincode", "OrdererOrgs", "PeerOrgs"}
 _ORGANISATION = {"Name", "Domain", "EnableNodeOUs", "CA", "Template", "Specs", "Users"}
+_ORGANISATION_REQUIRED = ("Name", "Domain", "EnableNodeOUs")
 _PEER_ORGANISATION = _ORGANISATION | {"Role", "Host", "Ports"}
 # MSP ids, collection names and directories are made from it; Fabric allows no more in these.
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
@@ -266,7 +267,8 @@ def _host(value: Located) -> str:
 def _orderer_organisations(value: Located) -> dict[str, _Organisation]:
     found: dict[str, _Organisation] = {}
     for item in value.items():
-        organisation = _organisation(item, item.fields(_ORGANISATION), "orderer")
+        found_keys = item.fields(_ORGANISATION, _ORGANISATION_REQUIRED)
+        organisation = _organisation(item, found_keys, "orderer")
         if organisation.name in found:
             raise item.refuse(f"`{organisation.name}` stands in OrdererOrgs twice")
         found[organisation.name] = organisation
@@ -274,9 +276,6 @@ def _orderer_organisations(value: Located) -> dict[str, _Organisation]:
 
 
 def _organisation(item: Located, found: dict[str, Located], kind: str) -> _Organisation:
-    for key in ("Name", "Domain", "EnableNodeOUs"):
-        if key not in found:
-            raise item.refuse(f"key `{key}` is missing")
     if not found["EnableNodeOUs"].switch():
         raise found["EnableNodeOUs"].refuse(
             "must be true: the certificate's OU tells peers, orderers, admins and clients apart"
@@ -330,7 +329,7 @@ def _sans(parts: dict[str, Located]) -> tuple[str, ...]:
 
 def _member(item: Located, base: int | None, orderers: dict[str, _Organisation]) -> Member:
     """Read one organisation of PeerOrgs; take its ordering node out of `orderers`."""
-    found = item.fields(_PEER_ORGANISATION, required=("Name", "Domain", "Role", "Host"))
+    found = item.fields(_PEER_ORGANISATION, required=(*_ORGANISATION_REQUIRED, "Role", "Host"))
     peer = _organisation(item, found, "peer")
     orderer = orderers.pop(peer.name, None)
     if orderer and orderer.domain != peer.domain:

@@ -168,10 +168,10 @@ def build_binaries(environment: Mapping[str, str], say: Say) -> Path:
             "CGO_ENABLED": "0",
             "GOTOOLCHAIN": "local",
             "GOFLAGS": "-buildvcs=false -mod=readonly",
+            "GOWORK": "off",
         }
-        for unwanted in ("GOOS", "GOARCH", "GOWORK"):
+        for unwanted in ("GOOS", "GOARCH"):
             settings.pop(unwanted, None)
-        settings["GOWORK"] = "off"
         with _progress(say, "downloading Fabric's modules", 25):
             _run([go, "mod", "download"], settings, "downloading Fabric's modules")
         flags = f"-s -w -X github.com/hyperledger/fabric/common/metadata.Version={VERSION}"

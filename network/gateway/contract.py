@@ -266,7 +266,7 @@ class Contract:
         pauses = self._gateway.retry.pauses_s()
         timeouts = self._gateway.timeouts
         while True:
-            lost: GatewayCallError
+            lost: GatewayCallError | None = None
             try:
                 commit = transaction.submit()
                 wait_s = timeouts.commit_status_s
@@ -277,15 +277,12 @@ class Contract:
                 commit = Commit(self._gateway, transaction.transaction_id, transaction.payload)
                 wait_s = timeouts.commit_check_s
                 lost = error
-            else:
-                lost = CommitStatusError("DEADLINE_EXCEEDED", "not asked yet")
             try:
                 return commit.status(wait_s)
             except CommitStatusError as error:
                 if error.code not in UNREACHABLE:
                     raise
-                if not isinstance(lost, SubmitError):
-                    lost = error
+                lost = lost or error
             self._pause_or_raise(lost, pauses)
 
     def _pause_or_raise(self, error: GatewayCallError, pauses: Any) -> None:

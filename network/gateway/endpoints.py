@@ -8,7 +8,7 @@ what became of a lost one has to be found out first.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -200,9 +200,6 @@ class Endpoints:
                 first = first or failure
         assert first is not None  # noqa: S101 - there is at least one endpoint
         raise first
-
-    def __iter__(self) -> Iterator[Endpoint]:
-        return iter(self._endpoints)
 
     def close(self) -> None:
         """Close every channel; calls under way end as CANCELLED."""

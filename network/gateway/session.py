@@ -12,7 +12,7 @@ from typing import Any
 
 from fabric_protos.common import ledger_pb2
 from fabric_protos.gateway import gateway_pb2
-from fabric_protos.peer import proposal_pb2, proposal_response_pb2, transaction_pb2
+from fabric_protos.peer import proposal_pb2, transaction_pb2
 
 from network.gateway.endpoints import CallFailure, Endpoint, Endpoints
 from network.gateway.errors import CommitError, CommitStatusError, PeerRefusedError
@@ -44,7 +44,7 @@ class Session:
         self.timeouts = timeouts
         self.retry = retry
         self.sleep = sleep
-        self._tls_certificate_sha256 = tls_certificate_sha256
+        self.tls_certificate_sha256 = tls_certificate_sha256
         self._now = now
         self._entropy = entropy
 
@@ -70,7 +70,7 @@ class Session:
             nonce=self._entropy(NONCE_BYTES),
             at=self._now(),
             transient=transient,
-            tls_certificate_sha256=self._tls_certificate_sha256,
+            tls_certificate_sha256=self.tls_certificate_sha256,
         )
 
     def build_seek(self, start: int, stop: int | None) -> bytes:
@@ -82,7 +82,7 @@ class Session:
             stop=stop,
             nonce=self._entropy(NONCE_BYTES),
             at=self._now(),
-            tls_certificate_sha256=self._tls_certificate_sha256,
+            tls_certificate_sha256=self.tls_certificate_sha256,
         )
 
     def process(self, chaincode: str, args: Sequence[str | bytes], channel: str = "") -> bytes:
@@ -109,9 +109,7 @@ class Session:
             )
         except CallFailure as failure:
             raise failure.as_error(PeerRefusedError, proposal.transaction_id) from failure
-        response: Any = proposal_response_pb2.ProposalResponse.FromString(
-            answer.SerializeToString()
-        ).response
+        response = answer.response
         if not 200 <= response.status < 400:
             raise PeerRefusedError(
                 f"status {response.status}",

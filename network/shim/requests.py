@@ -100,13 +100,11 @@ def get_private_hash(collection: str, key: str) -> Request:
     )
 
 
-def get_range(start: str, end: str, collection: str = "", metadata: bytes = b"") -> Request:
+def get_range(start: str, end: str, *, metadata: bytes = b"") -> Request:
     """Ask for the keys from `start`, included, to `end`, excluded."""
     return _request(
         _TYPES.GET_STATE_BY_RANGE,
-        lambda: chaincode_shim_pb2.GetStateByRange(
-            startKey=start, endKey=end, collection=collection, metadata=metadata
-        ),
+        lambda: chaincode_shim_pb2.GetStateByRange(startKey=start, endKey=end, metadata=metadata),
     )
 
 
@@ -175,9 +173,9 @@ def purge(collection: str, key: str) -> Write:
     return Write(_TYPES.PURGE_PRIVATE_DATA, key, b"", collection)
 
 
-def put_metadata(key: str, name: str, value: bytes, collection: str = "") -> Write:
+def put_metadata(key: str, name: str, value: bytes) -> Write:
     """Write a key's metadata, such as its own endorsement policy."""
-    return Write(_TYPES.PUT_STATE_METADATA, key, value, collection, name)
+    return Write(_TYPES.PUT_STATE_METADATA, key, value, metadata_key=name)
 
 
 def write_alone(write: Write) -> Request:

@@ -257,10 +257,6 @@ class ChaincodeServer:
         self._server.start()
         return int(port)
 
-    def wait(self) -> None:
-        """Wait until the service is stopped."""
-        self._server.wait_for_termination()
-
     def stop(self, grace_s: float = 1.0) -> None:
         """Stop listening, end every stream and wake every waiting contract.
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from fabric_protos.common import common_pb2, configtx_pb2, configuration_pb2
 
@@ -41,11 +42,11 @@ def bft_quorum(nodes: int) -> int:
     return (nodes + faulty + 2) // 2
 
 
-def read_consenters(config_block: bytes) -> tuple[Consenter, ...]:
-    """Return the consenter mapping of a configuration block, by number.
+def ordering_values(config_block: bytes) -> Any:
+    """Return the values of a configuration block's Orderer group by name, none without one.
 
     Raises:
-        MalformedBytesError: The block is no configuration, or names no ordering nodes.
+        MalformedBytesError: The block is no configuration.
     """
     block = decode(common_pb2.Block, config_block, what="a configuration block")
     if len(block.data.data) != 1:
@@ -53,9 +54,19 @@ def read_consenters(config_block: bytes) -> tuple[Consenter, ...]:
     payload = payload_of(block.data.data[0])
     envelope = decode(configtx_pb2.ConfigEnvelope, payload.data, what="a configuration")
     groups = envelope.config.channel_group.groups
-    if "Orderer" not in groups or "Orderers" not in groups["Orderer"].values:
+    return groups["Orderer"].values if "Orderer" in groups else {}
+
+
+def read_consenters(config_block: bytes) -> tuple[Consenter, ...]:
+    """Return the consenter mapping of a configuration block, by number.
+
+    Raises:
+        MalformedBytesError: The block is no configuration, or names no ordering nodes.
+    """
+    values = ordering_values(config_block)
+    if "Orderers" not in values:
         raise MalformedBytesError("the configuration names no ordering nodes")
-    encoded = groups["Orderer"].values["Orderers"].value
+    encoded = values["Orderers"].value
     mapping = decode(configuration_pb2.Orderers, encoded, what="the ordering nodes")
     return tuple(
         sorted(

@@ -30,12 +30,10 @@ class SignedProposal:
 
     Attributes:
         transaction_id: Hexadecimal SHA-256 of nonce and creator.
-        channel: Channel, empty for calls to the peer itself.
         encoded: peer.SignedProposal; holds arguments and transient data, so it has no repr.
     """
 
     transaction_id: str
-    channel: str
     encoded: bytes = field(repr=False)
 
 
@@ -136,7 +134,7 @@ def build_proposal(
     signed = proposal_pb2.SignedProposal(
         proposal_bytes=proposal_bytes, signature=identity.sign(proposal_bytes)
     )
-    return SignedProposal(identifier, channel, bytes(signed.SerializeToString()))
+    return SignedProposal(identifier, bytes(signed.SerializeToString()))
 
 
 def build_seek(
