@@ -228,6 +228,8 @@ def test_interrupted_up_leaves_nothing_running(tmp_path: Path, signal_number: in
         env=environment(),
         stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
+        # A shell that runs the tests in the background has them ignore the interrupt.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     pid_files: list[Path] = []
