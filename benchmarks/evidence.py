@@ -1,8 +1,15 @@
 """`make evidence DATA=...`: the comparisons of docs/evidence.md, going on where it stopped.
 
 Every cell (one thing trained and read) is kept in the cache folder and never made twice, so the
-command may be stopped at any time. Order: by value. At the end the figures go to
-benchmarks/results/evidence.json and the tables to docs/evidence.md.
+command may be stopped at any time, and several processes may run it at once over one cache. Order:
+by value for its time; the headline rotation by rotation. At the end, or without `--data`, the
+figures go to benchmarks/results/evidence.json and the tables to docs/evidence.md.
+
+    python benchmarks/evidence.py --list                          parts and what they cost
+    python benchmarks/evidence.py --data FOLDER --minutes 120     what is missing, in order
+    python benchmarks/evidence.py --data FOLDER --only widths     one part
+    python benchmarks/evidence.py --data FOLDER --only ensemble --rotations 2,3
+    python benchmarks/evidence.py                                 tables and pictures only
 """
 
 from __future__ import annotations
@@ -11,187 +18,107 @@ import argparse
 import json
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from evidence_cells import (  # noqa: E402
-    World,
-    adapted,
-    alone,
-    central,
-    code_digest,
-    federated,
-    floor,
-    network,
-    open_world,
-    with_wrong_labels,
-)
-from evidence_pictures import gain_picture, roc_picture  # noqa: E402
-from evidence_tables import measure, runs_of, tables  # noqa: E402
+from evidence_page import costs, write_page  # noqa: E402
+from evidence_parts import HEADLINE, PARTS, Job, Plan, jobs_of  # noqa: E402
+from evidence_work import work  # noqa: E402
 
 from peer_client.cli.training import slices_cache  # noqa: E402
-from peer_client.ct.hospitals import read_hospitals  # noqa: E402
+from peer_client.ct.hospitals import HospitalData, read_hospitals  # noqa: E402
 from peer_client.simulation.recipe import Recipe  # noqa: E402
 
-#: The headline: 160 federated and 80 adapting steps a hospital, and 240 alone. The recommended
-#: recipe (10 x 24 + 120) is half as long again; this one fits five rotations into the time.
-HEADLINE = Recipe(rounds=10, local_steps=16, adapt_steps=80, bits=8)
-ROTATIONS = range(5)
-#: Where everything but the headline is measured, for time.
-ONE = 0
-MARK = "<!-- tables from benchmarks/evidence.py -->"
 
-
-@dataclass
-class Bench:
-    """Opens worlds and networks for cells, one at a time.
-
-    Attributes:
-        data: The data folder.
-        cache: Where cells are kept.
-        hospitals: Of the YAML file.
-        code: Digest of the programs.
-    """
-
-    data: Path
-    cache: Path
-    hospitals: Any
-    code: str
-
-    def world(self, recipe: Recipe, rotation: int, name: str = "main") -> World:
-        """Load one rotation's cohorts."""
-        return open_world(
-            self.hospitals,
-            self.data,
-            self.cache,
-            rotation=rotation,
-            recipe=recipe,
-            name=name,
-            code=self.code,
-        )
-
-
-def headline(bench: Bench, seed: int) -> Iterator[Callable[[], None]]:
-    """Alone, federated, adapted at every hospital, all rotations."""
-    recipe = replace(HEADLINE, seed=seed)
-    net = network(recipe)
-    for rotation in ROTATIONS:
-        world = bench.world(recipe, rotation)
-        if seed == 0:
-            yield lambda w=world: floor(w)
-        yield lambda w=world: federated(w, recipe, net)
-        for name in world.hospitals:
-            yield lambda w=world, n=name: alone(w, recipe, net, n)
-            yield lambda w=world, n=name: adapted(w, recipe, net, n)
-
-
-def pooled(bench: Bench) -> Iterator[Callable[[], None]]:
-    """Everything in one place, at equal steps."""
-    net = network(HEADLINE)
-    for rotation in ROTATIONS:
-        world = bench.world(HEADLINE, rotation)
-        yield lambda w=world: central(w, HEADLINE, net)
-
-
-def widths(bench: Bench) -> Iterator[Callable[[], None]]:
-    """4, 6 and 12 bits and float, federated only."""
-    net = network(HEADLINE)
-    world = bench.world(HEADLINE, ONE, "widths")
-    for bits in (4, 6, 8, 12, None):
-        tag = f"bits{bits or 'float'}"
-        yield lambda t=tag, b=bits: federated(world, replace(HEADLINE, bits=b), net, t)
-
-
-def normalisation(bench: Bench) -> Iterator[Callable[[], None]]:
-    """Neither step, the spatial one, the signal one, both; federated only."""
-    net = network(HEADLINE)
-    for spatial, signal in ((False, False), (True, False), (False, True), (True, True)):
-        recipe = replace(HEADLINE, spatial=spatial, signal=signal)
-        tag = f"spatial{int(spatial)}signal{int(signal)}"
-        world = bench.world(recipe, ONE, tag)
-        yield lambda w=world, r=recipe: federated(w, r, net)
-
-
-def wrong_labels(bench: Bench) -> Iterator[Callable[[], None]]:
-    """20 % of one hospital's training patients labelled wrongly; federated only."""
-    net = network(HEADLINE)
-    world = with_wrong_labels(bench.world(HEADLINE, ONE, "wrong-labels"), "saopaulo", share=0.2)
-    yield lambda: federated(world, HEADLINE, net)
-
-
-def twins(bench: Bench) -> Iterator[Callable[[], None]]:
-    """The twin without capsules, and the textbook capsules, alone at each hospital."""
-    for kind in ("unet", "textbook"):
-        recipe = replace(HEADLINE, network=kind)
-        net = network(recipe)
-        world = bench.world(recipe, ONE, kind)
-        for name in world.hospitals:
-            yield lambda w=world, r=recipe, n=name, k=net: alone(w, r, k, n)
-
-
-PARTS: dict[str, Callable[[Bench], Iterator[Callable[[], None]]]] = {
-    "headline": lambda bench: headline(bench, 0),
-    "second-seed": lambda bench: headline(bench, 1),
-    "central": pooled,
-    "twins": twins,
-    "widths": widths,
-    "normalisation": normalisation,
-    "wrong-labels": wrong_labels,
-}
+def parsed() -> argparse.Namespace:
+    """Return the command's options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, help="folder with index.csv; absent: tables only")
+    parser.add_argument("--cache", type=Path, default=slices_cache().parent / "evidence")
+    parser.add_argument("--hospitals", type=Path, default=ROOT / "examples" / "real_ct.yaml")
+    parser.add_argument("--only", choices=list(PARTS), action="append", default=[])
+    parser.add_argument(
+        "--rotations",
+        type=lambda text: tuple(int(each) for each in text.split(",")),
+        help="e.g. 0,1,2; with --only exactly these, otherwise the parts' own among these",
+    )
+    parser.add_argument("--minutes", type=float, default=180.0, help="begin no job after so long")
+    parser.add_argument("--threads", type=int, default=1, help="of TensorFlow")
+    parser.add_argument("--list", action="store_true", help="tell parts and costs, do nothing")
+    parser.add_argument("--no-tables", action="store_true", help="for all processes but one")
+    parser.add_argument("--output", type=Path, default=ROOT, help="folder with docs/evidence.md")
+    for name in ("rounds", "local-steps", "adapt-steps", "size-px"):
+        parser.add_argument(f"--{name}", type=int, help="of the headline; for trying the program")
+    return parser.parse_args()
 
 
 def main() -> None:
     """Make what is missing, then the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, help="folder with index.csv; absent: tables only")
-    parser.add_argument("--cache", type=Path, default=slices_cache().parent / "evidence")
-    parser.add_argument("--hospitals", type=Path, default=ROOT / "examples" / "real_ct.yaml")
-    parser.add_argument("--only", choices=sorted(PARTS), action="append")
-    parser.add_argument("--minutes", type=float, default=180.0, help="begin no cell after so long")
-    options = parser.parse_args()
+    options = parsed()
     hospitals = read_hospitals(options.hospitals)
+    chosen = {
+        name: value
+        for name in ("rounds", "local_steps", "adapt_steps", "size_px")
+        if (value := getattr(options, name)) is not None
+    }
+    recipe = settled(options.cache, replace(HEADLINE, **chosen), options.data is not None)
+    plan = Plan(tuple(each.name for each in hospitals), recipe)
+    jobs = jobs_of(plan, options.only, options.rotations)
+    if options.list:
+        print("\n".join(costs(plan, jobs, options.cache)))
+        return
     if options.data is not None:
-        from model.threads import set_threads
-
-        set_threads(1)
-        bench = Bench(options.data, options.cache, hospitals, code_digest(ROOT))
-        make(bench, options.only or list(PARTS), options.minutes)
-    write_tables(options.cache, [each.name for each in hospitals])
+        run(jobs, hospitals, options)
+    if not options.no_tables:
+        print("\n".join(write_page(options.cache, plan, options.output)))
 
 
-def make(bench: Bench, parts: list[str], minutes: float) -> None:
-    """Make the cells of some parts while there is time."""
-    begun = time.monotonic()
-    for part in parts:
-        for cell in PARTS[part](bench):
-            if time.monotonic() - begun > 60 * minutes:
-                print(f"time is up in part {part}; start again to go on", flush=True)
-                return
-            cell()
+def run(jobs: list[Job], hospitals: tuple[HospitalData, ...], options: argparse.Namespace) -> None:
+    """Make jobs while there is time."""
+    from model.threads import set_threads
+
+    set_threads(options.threads)
+    from evidence_cells import Maker
+    from evidence_worlds import Worlds, code_digest
+
+    worlds = Worlds(hospitals, options.data, options.cache)
+    maker = Maker(worlds, options.cache, code_digest(ROOT))
+    work(jobs, options.cache, maker.make, minutes=options.minutes)
 
 
-def write_tables(cache: Path, hospitals: list[str]) -> None:
-    """Write the figures and put the tables into the page."""
-    runs = runs_of(cache, hospitals)
-    result = measure(runs)
-    target = ROOT / "benchmarks" / "results" / "evidence.json"
-    target.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
-    roc_picture(runs, ROOT / "docs" / "pictures" / "evidence_roc.png")
-    gain_picture(result, ROOT / "docs" / "pictures" / "evidence_gain.png")
-    page = ROOT / "docs" / "evidence.md"
-    if page.exists():
-        parts = page.read_text().split(MARK)
-        if len(parts) == 3:
-            parts[1] = "\n" + "\n".join(tables(result)) + "\n"
-            page.write_text(MARK.join(parts))
-    print("\n".join(tables(result)))
+def settled(cache: Path, recipe: Recipe, writing: bool) -> Recipe:
+    """Return the headline's recipe; a cache holds cells of one recipe only.
+
+    Args:
+        cache: Where cells lie.
+        recipe: The recipe wanted.
+        writing: Whether cells are to be made; otherwise the cache's own recipe is taken.
+    """
+    path = cache / "recipe.json"
+    if not path.exists():
+        if writing:
+            cache.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_suffix(f".{os.getpid()}.tmp")
+            temporary.write_text(json.dumps(recipe.to_dict(), indent=1, sort_keys=True))
+            temporary.replace(path)
+        return recipe
+    kept = json.loads(path.read_text())
+    if not writing:
+        return Recipe(**{**kept, "personal": tuple(kept["personal"])})
+    if kept != recipe.to_dict():
+        differs = {name for name in {**kept, **recipe.to_dict()}
+                   if kept.get(name) != recipe.to_dict().get(name)}  # fmt: skip
+        raise SystemExit(
+            f"{cache} holds cells of another recipe ({', '.join(sorted(differs))} differ); "
+            "name another --cache, or remove it"
+        )
+    return recipe
 
 
 if __name__ == "__main__":

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[4] / "benchmarks"))
-from evidence_tables import dice_summary, measure, run_of, runs_of, summary, tables
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "benchmarks"))
+from evidence_figures import dice_summary, summary
+from evidence_runs import run_of, runs_of
+from evidence_tables import measure, tables
 
 PATIENTS = 40
 

@@ -1,0 +1,304 @@
+"""The tables of everything beside the headline: each variant, paired with what it is held against.
+
+A variant's figures stand beside the same hospitals' figures under the headline's recipe on the
+same patients; a mean over hospitals is shown only where every hospital has been read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evidence_figures import dice_summary, mean_of, public, summary
+from evidence_parts import Plan
+from evidence_runs import pairs_of
+from evidence_tables import signed
+
+#: Folder and tag of cells.
+Cells = tuple[str, str]
+FEDERATED: Cells = ("main", "federated")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of a table.
+
+    Attributes:
+        label: As the table calls it.
+        cells: Its cells.
+        against: The cells it is held against, or None.
+        at: The hospitals it exists at; None for all.
+    """
+
+    label: str
+    cells: Cells
+    against: Cells | None = FEDERATED
+    at: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One table.
+
+    Attributes:
+        part: Of `evidence_parts.PARTS`.
+        title: Heading.
+        note: What one must know to read it.
+        variants: Rows.
+    """
+
+    part: str
+    title: str
+    note: str
+    variants: tuple[Variant, ...]
+
+
+def comparisons(plan: Plan) -> list[Comparison]:
+    """Return the tables for the hospitals and the recipe of a plan."""
+    recipe, names = plan.recipe, plan.hospitals
+    usual = "the headline's"
+    every = f"Federated only ({recipe.rounds} rounds of {recipe.local_steps} steps), not adapted."
+    rounds, steps = recipe.rounds, recipe.local_steps
+    late = plan.latecomers
+    return [
+        Comparison(
+            "widths",
+            "Width of an update",
+            f"{every} Against {recipe.bits} bits. Relative error: of the quantised update, root "
+            "of squared error over squared values, mean over rounds and hospitals.",
+            (
+                *(Variant(f"{bits} bits", ("widths", f"bits{bits}")) for bits in (4, 6)),
+                Variant(f"{recipe.bits} bits ({usual})", FEDERATED, None),
+                Variant("12 bits", ("widths", "bits12")),
+                Variant("float", ("widths", "float")),
+            ),
+        ),
+        Comparison(
+            "normalisation",
+            "Normalisation over scanners",
+            f"{every} Against both steps.",
+            (
+                Variant("off", ("normalisation", "off")),
+                Variant("spatial", ("normalisation", "spatial")),
+                Variant("signal", ("normalisation", "signal")),
+                Variant(f"both ({usual})", FEDERATED, None),
+            ),
+        ),
+        Comparison(
+            "networks",
+            "Capsules, twin, textbook",
+            "The twin without capsules and the textbook capsules, from the same builder, against "
+            "the capsule network trained the same way on the same patients. The textbook layer "
+            "at one hospital only: its steps are several times as dear.",
+            (
+                Variant("capsules, alone", ("main", "alone"), None),
+                Variant("twin, alone", ("networks", "unet-alone"), ("main", "alone")),
+                Variant(
+                    "textbook, alone", ("networks", "textbook-alone"), ("main", "alone"), names[:1]
+                ),
+                Variant("capsules, federated", FEDERATED, None),
+                Variant("twin, federated", ("networks", "unet-federated")),
+            ),
+        ),
+        Comparison(
+            "counts",
+            "3, 6 and 12 hospitals",
+            f"{every} 3 is without `{names[-1]}`; 6 and 12 have the patients of the same "
+            "hospitals, divided by patient; each takes as many steps as a hospital of the "
+            "headline. Judged on the whole hospitals' test patients.",
+            (
+                Variant("3", ("counts", "hospitals3")),
+                Variant(f"{len(names)} ({usual})", FEDERATED, None),
+                Variant("6", ("counts", "hospitals6")),
+                Variant("12", ("counts", "hospitals12")),
+            ),
+        ),
+        Comparison(
+            "late",
+            "A hospital joins late",
+            "It has no part in any round, then adapts from the shared model. Against training "
+            f"alone with the same {recipe.adapt_steps} steps. Without `{late[-1]}` the other "
+            "three are averaged as floats: only two of them have masks, too few for the "
+            "ledger's rule, under which their decoder would not be shared at all.",
+            tuple(
+                variant
+                for name in late
+                for variant in (
+                    Variant(f"{name}: as few steps alone", ("late", "few-alone"), None, (name,)),
+                    Variant(
+                        f"{name}: the others' model, not adapted",
+                        ("late", f"without-{name}"),
+                        ("late", "few-alone"),
+                        (name,),
+                    ),
+                    Variant(
+                        f"{name}: joined late, adapted",
+                        ("late", f"joined-{name}"),
+                        ("late", "few-alone"),
+                        (name,),
+                    ),
+                    Variant(
+                        f"{name}: in it from the start, adapted",
+                        ("main", "adapted"),
+                        ("late", "few-alone"),
+                        (name,),
+                    ),
+                )
+            ),
+        ),
+        Comparison(
+            "rounds",
+            "Rounds x local steps",
+            f"Federated only, {recipe.bits} bits. A round costs the same bytes whatever its "
+            f"steps. Against {rounds} x {steps}.",
+            tuple(
+                Variant(
+                    f"{r} x {s}: {r * s} steps, {r / rounds:g}x the bytes"
+                    + (f" ({usual})" if (r, s) == (rounds, steps) else ""),
+                    FEDERATED if (r, s) == (rounds, steps) else ("rounds", f"{r}x{s}"),
+                    None if (r, s) == (rounds, steps) else FEDERATED,
+                )
+                for r, s in plan.rounds_and_steps
+            ),
+        ),
+        Comparison(
+            "faults",
+            "Missing masks, wrong labels",
+            f"{every} Wrong labels: 20 % of the training patients of `{names[1]}`. Masks withheld: "
+            f"those of `{plan.without_masks}`, judged on its test masks; averaged as floats and "
+            "against floats, because under the ledger's rule two holders of masks of four share "
+            "no decoder.",
+            (
+                Variant(f"labels as they are ({usual})", FEDERATED, None),
+                Variant("wrong labels", ("faults", "wrong-labels")),
+                Variant("all masks, float", ("widths", "float"), None),
+                Variant("masks withheld, float", ("faults", "masks-withheld"), ("widths", "float")),
+            ),
+        ),
+    ]
+
+
+def measured(cache: Path, plan: Plan, comparison: Comparison) -> dict[str, Any]:
+    """Return a table's figures, as JSON can hold them; rows without cells are left out."""
+    rows: dict[str, Any] = {}
+    for variant in comparison.variants:
+        row = variant_row(cache, variant, plan.hospitals)
+        if row is not None:
+            rows[variant.label] = row
+    found: dict[str, Any] = public(
+        {"title": comparison.title, "note": comparison.note, "rows": rows}
+    )
+    return found
+
+
+def variant_row(cache: Path, variant: Variant, names: tuple[str, ...]) -> dict[str, Any] | None:
+    """Return one row's figures by hospital; None where no cell is there."""
+    at = variant.at or names
+    auc, dice, masks = {}, {}, {}
+    errors: list[float] = []
+    codes: set[str] = set()
+    for name in at:
+        runs = pairs_of(cache, name, variant.cells, variant.against)
+        # The second seed is of the headline only: a row is of the first where it is compared.
+        runs = [run for run in runs if run.seed == 0]
+        figures = summary(runs, "variant", "baseline")
+        if figures is None:
+            continue
+        auc[name] = figures
+        lesions = dice_summary(runs, "variant", "baseline")
+        if lesions is not None:
+            dice[name] = lesions
+            masks[name] = runs[0].facts["variant"]["masks"]
+        facts = [run.facts["variant"] for run in runs]
+        errors += [each["relative_error"] for each in facts if "relative_error" in each]
+        codes |= {str(each.get("code", "")) for each in facts}
+    if not auc:
+        return None
+    row: dict[str, Any] = {
+        "cells": sum(figures["runs"] for figures in auc.values()),
+        "auc": auc,
+        "dice": dice,
+        "masks": masks,
+        "programs": len(codes),
+    }
+    if errors:
+        row["relative_error"] = sum(errors) / len(errors)
+    if len(auc) == len(names):
+        row["mean"] = mean_of(list(auc.values()), "auc", "_auc_draws")
+        if all("gain" in figures for figures in auc.values()):
+            row["mean_gain"] = mean_of(list(auc.values()), "gain", "_draws")
+    return row
+
+
+def comparison_table(found: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
+    """Return one comparison as Markdown lines; nothing where nothing of its own was run."""
+    rows = found["rows"]
+    errors = any("relative_error" in row for row in rows.values()) and "Relative" in found["note"]
+    head = ["variant", "cells", "mean AUC [95 %]", "difference [95 %]"]
+    head += ["relative error"] * errors + list(names)
+    lines = [f"### {found['title']}", "", found["note"], "", "| " + " | ".join(head) + " |"]
+    lines.append("|" + " --- |" * len(head))
+    for label, row in rows.items():
+        cells = [label, str(row["cells"])]
+        cells.append(interval(row["mean"], "value") if "mean" in row else "")
+        cells.append(signed(row["mean_gain"]) if "mean_gain" in row else "")
+        if errors:
+            cells.append(f"{row['relative_error']:.3f}" if "relative_error" in row else "")
+        for name in names:
+            mine = row["auc"].get(name)
+            text = interval(mine, "auc") if mine else ""
+            if mine and "gain" in mine and "mean_gain" not in row:
+                text += f"; {signed(mine, 'gain', 'gain_low', 'gain_high')}"
+            cells.append(text)
+        lines.append("| " + " | ".join(cells) + " |")
+    lesions = [
+        f"| {label} | {name}{whose(row['masks'][name])} | {mine['patients']} | "
+        f"{mine['dice_mean']:.3f} | {mine['dice_pooled']:.3f} | "
+        + (signed(mine, "gain", "gain_low", "gain_high") if "gain" in mine else "")
+        + " |"
+        for label, row in rows.items()
+        for name, mine in row["dice"].items()
+    ]
+    if lesions:
+        lines += [
+            "",
+            "| variant | test masks of | patients | Dice mean | Dice pooled | difference [95 %] |",
+            "| --- | --- | --- | --- | --- | --- |",
+            *lesions,
+        ]
+    return [*lines, ""]
+
+
+def whose(masks: str | None) -> str:
+    """Return in brackets whose masks a lesion map is held against, where not the hospital's own.
+
+    >>> whose("masks of ucsd")
+    ' (masks of ucsd)'
+    """
+    return "" if masks in (None, "own") else f" ({masks})"
+
+
+def interval(row: Mapping[str, Any], value: str) -> str:
+    """Return a figure with its interval, as tables show it."""
+    return f"{row[value]:.3f} [{row['low']:.2f}, {row['high']:.2f}]"
+
+
+def speed_table(path: Path) -> list[str]:
+    """Return size, speed and memory as `make benchmark-training` measured them; else nothing."""
+    if not path.exists():
+        return []
+    rows = json.loads(path.read_text().strip().splitlines()[-1])
+    lines = [
+        "| network | threads | parameters | images/s, training | images/s, predicting | MB |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        lines.append(
+            f"| {row['system']} | {row['threads']} | {row.get('parameters', '')} | "
+            f"{row['images_per_second_train']} | {row['images_per_second_predict']} | "
+            f"{row['peak_megabytes']} |"
+        )
+    return [*lines, ""]

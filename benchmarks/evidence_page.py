@@ -1,0 +1,172 @@
+"""What the program writes: results/evidence.json, and docs/evidence.md between its marks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from evidence_comparisons import (
+    Comparison,
+    comparison_table,
+    comparisons,
+    measured,
+    speed_table,
+)
+from evidence_goals import goal_table, goals
+from evidence_parts import Job, Plan, jobs_of
+from evidence_runs import runs_of
+from evidence_tables import measure, tables
+
+MARK = "<!-- tables from benchmarks/evidence.py -->"
+#: What each part is, for the list of what was not run.
+PARTS_IN_WORDS = {
+    "headline": "floor, alone, federated, adapted, mixture, served",
+    "widths": "4, 6 and 12 bits and float",
+    "normalisation": "normalisation off, spatial, signal",
+    "ensemble": "as many models trained alone as a mixture has",
+    "central": "central at equal steps",
+    "second-seed": "a second seed of the headline",
+    "networks": "twin and textbook layer",
+    "counts": "3, 6 and 12 hospitals",
+    "late": "a hospital joins late",
+    "rounds": "rounds x local steps",
+    "faults": "masks withheld; wrong labels",
+}
+PICTURES = (
+    ("evidence_roc.png", "ROC curves, averaged over runs at equal false positive rates"),
+    ("evidence_gain.png", "Gain over the model trained alone"),
+    ("evidence_calibration.png", "Calibration of the served probability on test patients"),
+    ("evidence_curves.png", "AUC of the shared model on validation patients by round"),
+)
+
+
+def gathered(cache: Path, plan: Plan, training: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return all figures and all lines of the page's part.
+
+    Args:
+        cache: Where cells lie.
+        plan: Hospitals and recipe.
+        training: What `make benchmark-training` printed, if it was kept.
+    """
+    names = plan.hospitals
+    result = measure(runs_of(cache, names))
+    result["recipe"] = plan.recipe.to_dict()
+    result["goals"] = [asdict(goal) for goal in goals(result)]
+    lines = ["### Headline", "", *tables(result), "", *goal_table(result)]
+    result["comparisons"] = {}
+    for comparison in comparisons(plan):
+        if not has_own(cache, comparison):
+            continue
+        found = measured(cache, plan, comparison)
+        result["comparisons"][comparison.part] = found
+        lines += comparison_table(found, names)
+        if comparison.part == "networks":
+            lines += speed_table(training)
+    state = states(cache, plan)
+    result["parts"] = state
+    result["programs"] = programs(cache)
+    lines += missing_table(state)
+    if len(result["programs"]) > 1:
+        lines += [
+            f"The cells come from {len(result['programs'])} states of the program "
+            "(evidence.json names them): figures of different states are not strictly comparable.",
+            "",
+        ]
+    return result, lines
+
+
+def has_own(cache: Path, comparison: Comparison) -> bool:
+    """Return whether anything but the headline's own cells was made for a table."""
+    return any(
+        next((cache / variant.cells[0]).glob(f"r*s*/{variant.cells[1]}-*.json"), None) is not None
+        for variant in comparison.variants
+        if variant.cells[0] == comparison.part
+    )
+
+
+def states(cache: Path, plan: Plan) -> dict[str, dict[str, int]]:
+    """Return for each part how many cells it has and wants, and the steps of what is missing."""
+    found: dict[str, dict[str, int]] = {}
+    for job in jobs_of(plan):
+        state = found.setdefault(job.part, {"wanted": 0, "done": 0, "steps_left": 0})
+        cells = job.cells(cache)
+        done = sum(path.exists() for path in cells)
+        state["wanted"] += len(cells)
+        state["done"] += done
+        state["steps_left"] += job.steps if done < len(cells) else 0
+    return found
+
+
+def missing_table(state: dict[str, dict[str, int]]) -> list[str]:
+    """Return the list of what is missing as Markdown lines."""
+    lines = [
+        f"| {PARTS_IN_WORDS[part]} | "
+        + ("not run" if not each["done"] else f"{each['done']} of {each['wanted']} cells")
+        + f" | {each['steps_left']} |"
+        for part, each in state.items()
+        if each["done"] < each["wanted"]
+    ]
+    if not lines:
+        return ["Every comparison of the program was run.", ""]
+    return [
+        "### Not run, or not to the end",
+        "",
+        "| comparison | state | training steps left |",
+        "| --- | --- | --- |",
+        *lines,
+        "",
+    ]
+
+
+def programs(cache: Path) -> dict[str, int]:
+    """Return how many cells each state of the program made."""
+    found: dict[str, int] = {}
+    for path in sorted(cache.glob("*/r*s*/*.json")):
+        code = str(json.loads(path.read_text()).get("code", ""))
+        if code:
+            found[code] = found.get(code, 0) + 1
+    return found
+
+
+def costs(plan: Plan, jobs: Sequence[Job], cache: Path) -> list[str]:
+    """Return a line a part: jobs and training steps, in all and left."""
+    lines = []
+    for part in dict.fromkeys(job.part for job in jobs):
+        mine = [job for job in jobs if job.part == part]
+        left = [job for job in mine if not job.is_done(cache)]
+        lines.append(
+            f"{part:14}{len(mine):4} jobs{sum(job.steps for job in mine):7} steps, left"
+            f"{len(left):4} jobs{sum(job.steps for job in left):7} steps   {PARTS_IN_WORDS[part]}"
+        )
+    return lines
+
+
+def write_page(cache: Path, plan: Plan, root: Path) -> list[str]:
+    """Write figures and pictures, put the tables into the page, and return its lines.
+
+    Args:
+        cache: Where cells lie.
+        plan: Hospitals and recipe.
+        root: The folder with benchmarks/results and docs.
+    """
+    from evidence_pictures import write_pictures
+
+    results, pictures = root / "benchmarks" / "results", root / "docs" / "pictures"
+    for folder in (results, pictures):
+        folder.mkdir(parents=True, exist_ok=True)
+    result, lines = gathered(cache, plan, results / "training.json")
+    (results / "evidence.json").write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
+    made = write_pictures(runs_of(cache, plan.hospitals), result, pictures)
+    for name, title in PICTURES:
+        if name in made:
+            lines += [f"![{title}](pictures/{name})", ""]
+    page = root / "docs" / "evidence.md"
+    if page.exists():
+        parts = page.read_text().split(MARK)
+        if len(parts) == 3:
+            parts[1] = "\n" + "\n".join(lines).rstrip() + "\n"
+            page.write_text(MARK.join(parts))
+    return lines
