@@ -32,6 +32,7 @@ def summary(runs: Sequence[Run], recipe: str, baseline: str = "alone") -> dict[s
     value, low, high, draws = resampled(having, recipe, None)
     row: dict[str, Any] = {
         "runs": len(having),
+        "rotations": len({run.rotation for run in having}),
         "patients": sum(
             len(run.recipes[recipe].labels) for run in {r.rotation: r for r in having}.values()
         ),
@@ -59,7 +60,14 @@ def difference(runs: Sequence[Run], recipe: str, baseline: str) -> dict[str, Any
     if not paired or recipe == baseline:
         return None
     value, low, high, draws = resampled(paired, recipe, baseline)
-    return {"runs": len(paired), "value": value, "low": low, "high": high, "_draws": draws}
+    return {
+        "runs": len(paired),
+        "rotations": len({run.rotation for run in paired}),
+        "value": value,
+        "low": low,
+        "high": high,
+        "_draws": draws,
+    }
 
 
 def mean_of(rows: Sequence[Mapping[str, Any]], value: str, draws: str) -> dict[str, Any]:
@@ -121,7 +129,12 @@ def dice_summary(
     figures = dice_figures(joined)
     if figures["dice_mean"] is None:
         return None
-    row: dict[str, Any] = {"runs": len(having), "patients": len(patients), **figures}
+    row: dict[str, Any] = {
+        "runs": len(having),
+        "rotations": len({run.rotation for run in having}),
+        "patients": len(patients),
+        **figures,
+    }
     gains: dict[str, list[float]] = {}
     for run in having if recipe != baseline else ():
         if baseline not in run.dice:

@@ -160,13 +160,13 @@ def write_page(cache: Path, plan: Plan, root: Path) -> list[str]:
     result, lines = gathered(cache, plan, results / "training.json")
     (results / "evidence.json").write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
     made = write_pictures(runs_of(cache, plan.hospitals), result, pictures)
-    for name, title in PICTURES:
-        if name in made:
-            lines += [f"![{title}](pictures/{name})", ""]
     page = root / "docs" / "evidence.md"
-    if page.exists():
-        parts = page.read_text().split(MARK)
-        if len(parts) == 3:
-            parts[1] = "\n" + "\n".join(lines).rstrip() + "\n"
-            page.write_text(MARK.join(parts))
+    parts = page.read_text().split(MARK) if page.exists() else []
+    around = "".join(parts[0::2])  # pictures that the page itself shows are not shown twice
+    for name, title in PICTURES:
+        if name in made and name not in around:
+            lines += [f"![{title}](pictures/{name})", ""]
+    if len(parts) == 3:
+        parts[1] = "\n" + "\n".join(lines).rstrip() + "\n"
+        page.write_text(MARK.join(parts))
     return lines

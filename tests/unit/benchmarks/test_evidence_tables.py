@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "benchmarks"))
 from evidence_figures import dice_summary, summary
 from evidence_runs import run_of, runs_of
 from evidence_tables import measure, tables

@@ -1,0 +1,69 @@
+"""Pictures of the evidence: what a point means, and that phantoms are other than the trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from evidence_hand_made import CHANCE, PERFECT, write_cell
+from evidence_phantoms import dice_of_each, masks_picture, others
+from evidence_pictures import calibration_points, curves_picture
+from evidence_runs import runs_of
+from test_evidence_worlds import slices
+
+from peer_client.ct.hospitals import read_hospitals
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_a_calibration_point_is_the_share_seen_among_patients_said_alike() -> None:
+    chances = np.repeat([0.2, 0.8], 15)
+    labels = np.r_[np.arange(15) < 3, np.arange(15) < 12].astype(int)
+    points = calibration_points(labels, chances)
+    assert [point[:2] for point in points] == [
+        (pytest.approx(0.2), pytest.approx(0.2)),
+        (pytest.approx(0.8), pytest.approx(0.8)),
+    ]
+    # Wilson's interval for 3 of 15, worked out by hand.
+    assert points[0][2:] == (pytest.approx(0.0705, abs=1e-3), pytest.approx(0.4519, abs=1e-3))
+
+
+def test_few_patients_make_one_point_and_not_six() -> None:
+    assert len(calibration_points(np.array([0, 1, 1]), np.array([0.1, 0.5, 0.9]))) == 1
+
+
+def test_no_curve_is_drawn_where_none_was_kept(tmp_path: Path) -> None:
+    write_cell(tmp_path, "main/r0s0", "federated", "ucsd", CHANCE)
+    assert curves_picture(runs_of(tmp_path, ["ucsd"])) is None
+
+
+def test_the_thick_curve_is_the_mean_over_rounds_that_all_runs_have(tmp_path: Path) -> None:
+    for rotation, curve in enumerate(([[2, 0.5], [4, 0.7]], [[2, 0.7]])):
+        where = f"main/r{rotation}s0"
+        write_cell(tmp_path, where, "federated", "ucsd", PERFECT, curve=curve)
+    figure = curves_picture(runs_of(tmp_path, ["ucsd"]))
+    assert figure is not None
+    lines = [line.get_xydata().tolist() for line in figure.axes[0].get_lines()]
+    assert [[2.0, pytest.approx(0.6)]] in lines
+
+
+def test_phantoms_that_are_shown_are_other_patients_than_those_trained_on() -> None:
+    hospitals = read_hospitals(ROOT / "examples" / "phantoms.yaml")
+    seeds = {each.phantoms.seed for each in hospitals if each.phantoms is not None}
+    shown = others(hospitals, 3)
+    assert shown
+    assert not {each.phantoms.seed for each in shown if each.phantoms is not None} & seeds
+
+
+def test_the_best_masks_stand_above_the_worst_and_empty_ones_are_left_out() -> None:
+    part = slices("p", 2, 3)
+    part.masks[2] = 0
+    lesions = np.zeros((len(part), 8, 8), np.float32)
+    lesions[part.mask_index[0]] = 1.0
+    scores = dice_of_each(lesions, part)
+    assert scores[:2].tolist() == [1.0, 0.0]
+    assert np.isnan(scores[2])
+    figure = masks_picture(lesions, part, "north", shown=1)
+    assert figure is not None
+    assert [axis.get_title() for axis in figure.axes] == ["best: Dice 1.00", "worst: Dice 0.00"]
