@@ -244,32 +244,51 @@ def comparison_table(found: Mapping[str, Any], names: tuple[str, ...]) -> list[s
     for label, row in rows.items():
         cells = [label, str(row["cells"])]
         cells.append(interval(row["mean"], "value") if "mean" in row else "")
-        cells.append(signed(row["mean_gain"]) if "mean_gain" in row else "")
+        gains = {name: mine for name, mine in row["auc"].items() if "gain" in mine}
+        alone = next(iter(gains)) if len(row["auc"]) == len(gains) == 1 else None
+        if "mean_gain" in row:
+            cells.append(signed(row["mean_gain"]))
+        else:
+            cells.append(gain_of(gains[alone]) if alone else "")
         if errors:
             cells.append(f"{row['relative_error']:.3f}" if "relative_error" in row else "")
         for name in names:
             mine = row["auc"].get(name)
             text = interval(mine, "auc") if mine else ""
-            if mine and "gain" in mine and "mean_gain" not in row:
-                text += f"; {signed(mine, 'gain', 'gain_low', 'gain_high')}"
+            if name in gains and name != alone and "mean_gain" not in row:
+                text += f"; {gain_of(mine)}"
             cells.append(text)
         lines.append("| " + " | ".join(cells) + " |")
-    lesions = [
-        f"| {label} | {name}{whose(row['masks'][name])} | {mine['patients']} | "
-        f"{mine['dice_mean']:.3f} | {mine['dice_pooled']:.3f} | "
-        + (signed(mine, "gain", "gain_low", "gain_high") if "gain" in mine else "")
-        + " |"
-        for label, row in rows.items()
-        for name, mine in row["dice"].items()
+    return [*lines, *lesion_lines(rows, names), ""]
+
+
+def lesion_lines(rows: Mapping[str, Any], names: tuple[str, ...]) -> list[str]:
+    """Return Dice on test masks, a row a variant; nothing where no row has masks."""
+    shown = [name for name in names if any(name in row["dice"] for row in rows.values())]
+    if not shown:
+        return []
+    masks = {name: masks for row in rows.values() for name, masks in row["masks"].items()}
+    head = [f"{name}{whose(masks[name])}" for name in shown]
+    lines = [
+        "",
+        "Dice on test masks: mean / pooled; difference of the mean by patient [95 %].",
+        "",
+        f"| variant | {' | '.join(head)} |",
+        "| --- |" + " --- |" * len(shown),
     ]
-    if lesions:
-        lines += [
-            "",
-            "| variant | test masks of | patients | Dice mean | Dice pooled | difference [95 %] |",
-            "| --- | --- | --- | --- | --- | --- |",
-            *lesions,
-        ]
-    return [*lines, ""]
+    for label, row in rows.items():
+        cells = [label]
+        for name in shown:
+            mine = row["dice"].get(name)
+            text = f"{mine['dice_mean']:.3f} / {mine['dice_pooled']:.3f}" if mine else ""
+            cells.append(text + (f"; {gain_of(mine)}" if mine and "gain" in mine else ""))
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def gain_of(row: Mapping[str, Any]) -> str:
+    """Return a row's gain over its baseline, as tables show it."""
+    return signed(row, "gain", "gain_low", "gain_high")
 
 
 def whose(masks: str | None) -> str:

@@ -297,9 +297,9 @@ class Plan:
                    taking_part=count, view=view, **more)  # fmt: skip
 
 
-Maker = Callable[[Plan, Sequence[int]], list[Job]]
+JobsOfPart = Callable[[Plan, Sequence[int]], list[Job]]
 #: The parts in the order of their running, each with the rotations it takes by default.
-PARTS: dict[str, tuple[tuple[int, ...], Maker]] = {
+PARTS: dict[str, tuple[tuple[int, ...], JobsOfPart]] = {
     "headline": (ROTATIONS, lambda plan, rotations: plan.headline(0, rotations)),
     "widths": (ONE, Plan.widths),
     "normalisation": (ONE, Plan.normalisation),

@@ -78,7 +78,7 @@ def masks_picture(
     if not len(known):
         return None
     order = known[np.argsort(scores[known], kind="stable")]
-    shown = min(shown, len(order))
+    shown = min(shown, max(1, len(order) // 2))  # none is both best and worst
     figure = Figure(figsize=(2.1 * shown, 4.9), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, shown, squeeze=False)

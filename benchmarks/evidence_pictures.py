@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from evidence_runs import ENSEMBLE, Run
+from evidence_runs import ENSEMBLE, Run, chances_of
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -112,13 +112,13 @@ def gain_picture(result: Mapping[str, Any]) -> Figure | None:
 def calibration_picture(runs: Mapping[str, Sequence[Run]]) -> Figure | None:
     """Draw said against seen on test patients: what is served, calibrated on validation patients.
 
-    Probabilities of different rotations mean the same, so they are pooled; every seed counts.
+    Probabilities of different rotations mean the same, so they are pooled; every patient once.
     """
     if not any(run.probability is not None for mine in runs.values() for run in mine):
         return None
     figure, axes = panels(len(runs))
     for axis, (name, mine) in zip(axes, runs.items(), strict=True):
-        found = [run.probability for run in mine if run.probability is not None]
+        found = chances_of(mine)
         axis.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle="--")
         axis.set_title(name)
         axis.set_xlabel("said: mean probability")
@@ -131,7 +131,7 @@ def calibration_picture(runs: Mapping[str, Sequence[Run]]) -> Figure | None:
         said, seen, low, high = np.array(points).T
         axis.errorbar(said, seen, yerr=np.maximum([seen - low, high - seen], 0), fmt="o-",
                       markersize=4, capsize=2, color=COLOURS["served"])  # fmt: skip
-        axis.text(0.03, 0.94, f"{len(found)} runs", transform=axis.transAxes, fontsize=7)
+        axis.text(0.03, 0.94, f"{len(found)} rotations", transform=axis.transAxes, fontsize=7)
     axes[0].set_ylabel("seen: share with the finding, 95 %")
     return figure
 
@@ -168,6 +168,7 @@ def curves_picture(runs: Mapping[str, Sequence[Run]]) -> Figure | None:
     if not any(curves.values()):
         return None
     figure, axes = panels(len(runs))
+    lowest = min(value for mine in curves.values() for curve in mine for _, value in curve)
     for axis, (name, mine) in zip(axes, curves.items(), strict=True):
         for curve in mine:
             axis.plot(*np.array(curve).T, color=COLOURS["federated"], linewidth=0.7, alpha=0.5)
@@ -176,6 +177,7 @@ def curves_picture(runs: Mapping[str, Sequence[Run]]) -> Figure | None:
         means = [np.mean([dict(map(tuple, curve))[at] for curve in mine]) for at in common]
         axis.plot(common, means, "o-", color=COLOURS["federated"], markersize=3)
         axis.axhline(0.5, color="grey", linewidth=0.8, linestyle="--")
+        axis.set_ylim(min(0.45, lowest - 0.02), 1.0)
         axis.set_title(f"{name} ({len(mine)})")
         axis.set_xlabel("rounds")
     axes[0].set_ylabel("AUC by validation patient")

@@ -187,6 +187,15 @@ def by_lesion(reading: Reading) -> Reading:
     return replace(reading, logits=np.log(reading.lesion_share + LEAST_SHARE))
 
 
+def chances_of(runs: Sequence[Run]) -> list[PatientScores]:
+    """Return the served probabilities, every patient once: of each rotation's first seed."""
+    first: dict[int, PatientScores] = {}
+    for run in sorted(runs, key=lambda run: run.seed):
+        if run.probability is not None:
+            first.setdefault(run.rotation, run.probability)
+    return list(first.values())
+
+
 def runs_of(cache: Path, hospitals: Sequence[str]) -> dict[str, list[Run]]:
     """Return what was measured for the headline at each hospital."""
     folders = sorted((cache / "main").glob("r*s*"))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from evidence_figures import dice_summary, difference, mean_of, public, summary
-from evidence_runs import ENSEMBLE, WITH_LESION, Run
+from evidence_runs import ENSEMBLE, WITH_LESION, Run, chances_of
 
 from model.evaluation import brier, constant_brier
 
@@ -78,8 +78,8 @@ def masks_of(runs: Sequence[Run]) -> str | None:
 
 
 def calibration(runs: Sequence[Run]) -> dict[str, float] | None:
-    """Return the Brier score of the served probability over all runs, beside the constant's."""
-    found = [run.probability for run in runs if run.probability is not None]
+    """Return the Brier score of the served probability over all rotations, and the constant's."""
+    found = chances_of(runs)
     if not found:
         return None
     labels = np.concatenate([each.labels for each in found])

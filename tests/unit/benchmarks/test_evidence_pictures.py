@@ -9,7 +9,7 @@ import pytest
 from evidence_hand_made import CHANCE, PERFECT, write_cell
 from evidence_phantoms import dice_of_each, masks_picture, others
 from evidence_pictures import calibration_points, curves_picture
-from evidence_runs import runs_of
+from evidence_runs import chances_of, runs_of
 from test_evidence_worlds import slices
 
 from peer_client.ct.hospitals import read_hospitals
@@ -67,3 +67,12 @@ def test_the_best_masks_stand_above_the_worst_and_empty_ones_are_left_out() -> N
     figure = masks_picture(lesions, part, "north", shown=1)
     assert figure is not None
     assert [axis.get_title() for axis in figure.axes] == ["best: Dice 1.00", "worst: Dice 0.00"]
+
+
+def test_a_second_seed_does_not_count_a_patient_twice_in_the_calibration(tmp_path: Path) -> None:
+    for where in ("main/r0s0", "main/r0s1", "main/r1s0"):
+        for tag in ("alone", "federated", "adapted"):
+            write_cell(tmp_path, where, tag, "ucsd", PERFECT)
+    runs = runs_of(tmp_path, ["ucsd"])["ucsd"]
+    assert len(runs) == 3
+    assert [len(each.scores) for each in chances_of(runs)] == [4, 4]
