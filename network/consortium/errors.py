@@ -39,6 +39,16 @@ class TopologyError(ConsortiumError):
         self.line = line
 
 
+class TopologyFileError(ConsortiumError):
+    """crypto-config.yaml is not there, or is no text; no line of it can be named."""
+
+    exit_code: ClassVar[int] = TopologyError.exit_code
+    hint = "name the consortium's crypto-config.yaml, or start in the folder that holds it"
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"{path} cannot be read: {problem}")
+
+
 class MemberCertificateError(ConsortiumError):
     """A member's certificate is expired, foreign, or does not belong to its key."""
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
-from network.consortium.errors import TopologyError, UnknownMemberError
+from network.consortium.errors import TopologyFileError, UnknownMemberError
 from network.consortium.located_yaml import Located
 
 ORDERERS_MIN: Final = 4
@@ -184,12 +184,16 @@ class Topology:
         """Read a crypto-config.yaml.
 
         Raises:
-            TopologyError: The file is missing or says something that cannot be.
+            TopologyFileError: The file is missing or no text.
+            TopologyError: It says something that cannot be.
         """
         try:
-            return cls.read(path.read_text(encoding="utf-8"), path)
-        except (OSError, UnicodeDecodeError) as error:
-            raise TopologyError(1, f"cannot be read: {error}", path) from None
+            document = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise TopologyFileError(path, error.strerror or str(error)) from None
+        except UnicodeDecodeError:
+            raise TopologyFileError(path, "it is no UTF-8 text") from None
+        return cls.read(document, path)
 
     @classmethod
     def read(cls, document: str, path: Path | None = None) -> Topology:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from network.consortium.errors import TopologyError, UnknownMemberError
+from network.consortium.errors import TopologyError, TopologyFileError, UnknownMemberError
 from network.consortium.topology import Topology
 
 
@@ -158,3 +160,18 @@ def test_what_is_no_such_file_is_refused_not_crashed_on(text: str) -> None:
 def test_unknown_member_is_answered_with_the_known(document: str) -> None:
     with pytest.raises(UnknownMemberError, match="the members are ucsd, saopaulo"):
         Topology.read(document).member("harvard")
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
+def test_file_that_cannot_be_read_is_named_without_a_line(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "crypto-config.yaml"
+    if content is not None:
+        path.write_bytes(content)
+
+    with pytest.raises(TopologyFileError, match=r"crypto-config\.yaml cannot be read: ") as refused:
+        Topology.load(path)
+
+    assert "line" not in str(refused.value)
+    assert "name the consortium's crypto-config.yaml" in refused.value.hint
