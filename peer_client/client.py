@@ -33,6 +33,7 @@ from peer_client.fabric_ledger import FabricLedger
 from peer_client.ledger import HospitalLedger
 from peer_client.round import HospitalRound, RoundOutcome
 from peer_client.sealing import Journal, SealingKeys, memory_backed_folder
+from peer_client.starting_model import starting_weights
 from peer_client.store import StudyStore
 from peer_client.study import (
     StudyState,
@@ -41,7 +42,6 @@ from peer_client.study import (
     list_studies,
     read_study,
 )
-from peer_client.study_file import initial_shared
 
 if TYPE_CHECKING:
     import numpy as np
@@ -136,7 +136,8 @@ def open_desk(
         trainer: Works on own patients.
         watch: Told of every act.
         environment: Says where memory-backed storage is (XDG_RUNTIME_DIR).
-        initial: Draws the shared weights before round 1; those of the study's network by default.
+        initial: Gives the shared weights before round 1; by default those kept here, else those
+            of the study's network and seed.
 
     Raises:
         AlreadyRunningError: Another client works on this study here.
@@ -144,7 +145,7 @@ def open_desk(
         MemoryStorageError: There is no memory-backed storage for sealing keys.
     """
     store = client.store(study.study)
-    draw = initial if initial is not None else lambda: initial_shared(study)
+    draw = initial if initial is not None else lambda: starting_weights(study, store)
     lineage.initial_model(study, draw())
     keys = SealingKeys(
         memory_backed_folder(environment),

@@ -44,7 +44,8 @@ class StudyClaimError(HospitalClientError):
     exit_code: ClassVar[int] = 62
     hint = (
         "Do not take part before the difference is explained: compare `hospital-client study "
-        "list`, `consortium status` and the version of this program at the proposing hospital."
+        "list`, `consortium status` and the version of this program at the proposing hospital; a "
+        "study that starts from an earlier model needs its file (--start-from)."
     )
 
 

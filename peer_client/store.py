@@ -1,6 +1,7 @@
 """What one hospital's client keeps between two moments of a study, as plain files.
 
     client/studies/<study>/
+      models/000000.npz     where the study starts from an earlier model, that one
       models/000003.npz     after round 3: weights float32 (p,), clipping scales float64 (tensors,)
       rounds/000004/trained.npz   the vector trained in round 4, float32 (p,)
       rounds/000004/upload.bin    the sealed upload; sent again as it is, never made again

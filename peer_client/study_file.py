@@ -8,7 +8,7 @@ service is not taken from the file: it is read from the channel itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -177,24 +177,35 @@ def changed_plan(
     return plan
 
 
-def study_of(plan: StudyPlan, ordering: OrderingClaim) -> Study:
+def study_of(
+    plan: StudyPlan,
+    ordering: OrderingClaim,
+    *,
+    start: Callable[[Sequence[Weight]], np.ndarray[Any, np.dtype[np.float32]]] | None = None,
+) -> Study:
     """Return the terms that follow from a plan.
 
     Args:
         plan: What people decided.
         ordering: How the channel is ordered in fact.
+        start: Gives the shared weights of the manifest that the study starts from; None draws them
+            from the plan's seed.
 
     Raises:
         ParameterError: Hospitals, bits and model size do not make a safe encryption.
         SettingsError: Hospitals are named twice.
     """
     manifest = weights_of(specs(plan.network), plan.local_steps)
+    if start is not None:
+        initial = start(manifest)
+    else:
+        initial = shared_part(initial_vector(specs(plan.network), plan.seed), manifest)
     return assembled(
         plan,
         ordering,
         architecture=Architecture(NETWORK, architecture_config(plan.network)),
         weights=manifest,
-        initial=shared_part(initial_vector(specs(plan.network), plan.seed), manifest),
+        initial=initial,
     )
 
 

@@ -219,6 +219,10 @@ def model(member: Path | None, name: str, number: int | None, as_json: bool) -> 
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder of rounds (000001/sum.bin) for sums that this peer no longer has.",
 )  # fmt: skip
+@click.option(
+    "--start-from", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+    help="The exported model that the study starts from, where it starts from one.",
+)  # fmt: skip
 @click.option("--blocks", is_flag=True, help="Check the hash chain of all blocks.")
 @json_option
 @click.pass_obj
@@ -227,6 +231,7 @@ def lineage(
     name: str,
     recompute: bool,
     bundles: tuple[Path, ...],
+    start_from: Path | None,
     blocks: bool,
     as_json: bool,
 ) -> None:
@@ -238,8 +243,8 @@ def lineage(
     from peer_client.client import member_client
     from peer_client.ledger import query
     from peer_client.lineage import initial_model
+    from peer_client.starting_model import starting_weights, take_starting_model
     from peer_client.study import read_study
-    from peer_client.study_file import initial_shared
 
     with member_client(member) as client:
         found = query(client.ledger, "lineage", name)
@@ -250,12 +255,14 @@ def lineage(
             found["chain"] = asdict(chain)
         if recompute:
             terms = read_study(client.ledger, name).terms
-            own = client.store(name).folder / "rounds"
+            store = client.store(name)
+            if start_from is not None:
+                take_starting_model(terms, store, start_from)
             checks, _last = audits.recompute(
                 client.ledger,
                 terms,
-                initial_model(terms, initial_shared(terms)),
-                bundles=(own, *bundles),
+                initial_model(terms, starting_weights(terms, store)),
+                bundles=(store.folder / "rounds", *bundles),
                 progress=Counter("rounds recomputed"),
             )
             found["recomputed"] = [asdict(each) for each in checks]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +24,35 @@ def study() -> None:
     help="Take the hospitals from this YAML file instead of FILE.",
 )  # fmt: skip
 @click.option("--name", help="Call the study this instead of what FILE calls it.")
+@click.option(
+    "--start-from", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+    help="Start from the shared part of this exported model instead of from the seed.",
+)  # fmt: skip
 @json_option
 @click.pass_obj
 def propose(
-    member: Path | None, file: Path, hospitals_file: Path | None, name: str | None, as_json: bool
+    member: Path | None,
+    file: Path,
+    hospitals_file: Path | None,
+    name: str | None,
+    start_from: Path | None,
+    as_json: bool,
 ) -> None:
     """Propose the study in FILE (YAML or JSON); that is this hospital's approval too.
 
     What follows from the file (thresholds, weight manifest, digest of the initial model) is
-    computed, and the ordering service is read from the channel's own configuration.
+    computed, and the ordering service is read from the channel's own configuration. With
+    --start-from every hospital of the study needs the same file for `train`.
     """
     from peer_client import study as studies
     from peer_client.client import member_client
+    from peer_client.starting_model import exported_shared
     from peer_client.study_file import changed_plan, read_plan, study_of
 
     plan = changed_plan(read_plan(file), name=name, hospitals_file=hospitals_file)
     with member_client(member) as client:
-        terms = study_of(plan, client.ledger.ordering())
+        start = None if start_from is None else partial(exported_shared, start_from)
+        terms = study_of(plan, client.ledger.ordering(), start=start)
         done = studies.propose(client.ledger, terms)
         client.ledger.wait_everywhere(done.transaction_id, 10.0)
     if as_json:

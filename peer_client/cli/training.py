@@ -27,6 +27,10 @@ from peer_client.cli.output import json_option, print_fields, print_json, print_
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="YAML file that says which parts of the folder are this hospital's.",
 )  # fmt: skip
+@click.option(
+    "--start-from", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+    help="The exported model that the study starts from, where it starts from one; kept from then.",
+)  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True,
               help="Processor threads for training.")  # fmt: skip
 @json_option
@@ -37,6 +41,7 @@ def train(
     rounds: int | None,
     folder: Path,
     hospitals_file: Path,
+    start_from: Path | None,
     threads: int,
     as_json: bool,
 ) -> None:
@@ -60,6 +65,7 @@ def train(
     from peer_client.ct.hospitals import hospital_named, read_hospitals
     from peer_client.hospital import LocalTraining
     from peer_client.sealing import forbid_core_dumps
+    from peer_client.starting_model import take_starting_model
     from peer_client.study_file import network_of
 
     forbid_core_dumps()
@@ -84,6 +90,8 @@ def train(
             progress=Counter("pictures normalised"),
         )
         store = client.store(terms.study)
+        if start_from is not None:
+            take_starting_model(terms, store, start_from)
         trainer = LocalTraining(terms, client.ledger.msp_id, cohort, store, threads=threads)
         outcomes = []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,14 @@ import pytest
 
 from chaincode.study import Architecture, Deadlines, Ordering, Study, StudyHospital, weights_digest
 from model.config import CapsNetConfig
+from model.weights import specs
 from peer_client.ct.cohort import Cohort, SliceSet
+from peer_client.errors import SettingsError, StudyClaimError
 from peer_client.hospital import LocalTraining, judged_slices, seed_of
+from peer_client.lineage import initial_model
+from peer_client.models import export_model, facts_of, network_with
+from peer_client.starting_model import exported_shared, starting_weights, take_starting_model
+from peer_client.store import StudyStore
 from peer_client.study_file import architecture_config, initial_shared, weights_of
 from peer_client.update import model_digest
 from tests.support.hospitals import MSPS, MemoryConsortium, play
@@ -34,8 +41,6 @@ NETWORK = CapsNetConfig(
 
 
 def study() -> Study:
-    from model.weights import specs
-
     weights = weights_of(specs(NETWORK), 2)
     unfinished = Study(
         study="tiny",
@@ -169,3 +174,47 @@ def test_a_patient_counts_with_at_most_twelve_slices_and_all_masks() -> None:
     assert found.patients.count("p1-0") == 12
     assert found.patients.count("p1-1") == 3
     assert len(found.masks) == 1
+
+
+def test_a_later_study_starts_from_the_model_that_an_earlier_one_exported(
+    played: Any, tmp_path: Path
+) -> None:
+    earlier = played.study
+    model = played.store(MSPS[0]).read_model(2)
+    file = exported(played, tmp_path)
+    start = exported_shared(file, earlier.weights)
+    later = replace(earlier, study="later", initial_model_sha256=model_digest(start))
+    store = StudyStore(tmp_path / "later")
+
+    take_starting_model(later, store, file)
+
+    np.testing.assert_array_equal(starting_weights(later, store), model.weights)
+    assert initial_model(later, starting_weights(later, store)).round_number == 0
+
+
+def test_a_study_takes_no_other_model_than_the_one_its_record_names(
+    played: Any, tmp_path: Path
+) -> None:
+    file = exported(played, tmp_path)
+    store = StudyStore(tmp_path / "first")
+
+    with pytest.raises(StudyClaimError, match="not the one of study"):
+        take_starting_model(played.study, store, file)
+
+    assert store.read_model(0) is None
+
+
+def test_a_file_of_another_network_is_refused(played: Any, tmp_path: Path) -> None:
+    file = exported(played, tmp_path)
+    others = weights_of(specs(replace(NETWORK, stem_channels=16)), 2)
+
+    with pytest.raises(SettingsError, match="another network"):
+        exported_shared(file, others)
+
+
+def exported(played: Any, folder: Path) -> Path:
+    """Return the file of the model after round 2, as `model export` writes it."""
+    store = played.store(MSPS[0])
+    model = store.read_model(2)
+    facts = facts_of(played.study, model, MSPS[0])
+    return export_model(network_with(played.study, model, store), facts, folder / "model.keras")[0]

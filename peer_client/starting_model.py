@@ -1,0 +1,77 @@
+"""What a study starts from: weights drawn from its seed, or the shared part of an earlier model.
+
+A study that takes up another one's model (hospitals that come later, a new question for the same
+network) names that model by its digest, in the record that all approve. The weights themselves go
+round as an exported file, and are kept in the store as the model of round 0. Nothing is taken that
+is not the one agreed on.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from peer_client.errors import SettingsError
+from peer_client.lineage import initial_model
+from peer_client.models import read_exported
+from peer_client.study_file import initial_shared, shared_part
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from chaincode.study import Study, Weight
+    from peer_client.store import StudyStore
+
+
+def exported_shared(path: Path, weights: Sequence[Weight]) -> NDArray[np.float32]:
+    """Return the shared weights of an exported model.
+
+    Args:
+        path: A file of `hospital-client model export`.
+        weights: The manifest of the study that starts from it.
+
+    Returns:
+        float32, shape `(parameters,)`.
+
+    Raises:
+        NoModelError: There is no such file.
+        ModelFileError: It cannot be read.
+        SettingsError: It holds another network than the study's.
+    """
+    from model.weights import get_vector
+
+    net = read_exported(path)
+    mine = [(each.name, tuple(each.shape)) for each in net.manifest]
+    wanted = [(each.name, tuple(each.shape)) for each in weights]
+    if mine != wanted:
+        raise SettingsError(f"{path} holds another network than the study's")
+    return shared_part(get_vector(net), weights)
+
+
+def take_starting_model(study: Study, store: StudyStore, path: Path) -> None:
+    """Keep an exported model as the one that a study starts from.
+
+    Args:
+        study: The study's terms.
+        store: Its files here.
+        path: A file of `hospital-client model export`.
+
+    Raises:
+        StudyClaimError: It is not the model that the study's record names.
+        SettingsError: It holds another network.
+    """
+    store.write_model(initial_model(study, exported_shared(path, study.weights)))
+
+
+def starting_weights(study: Study, store: StudyStore) -> NDArray[np.float32]:
+    """Return the shared weights before round 1: those kept, else drawn from the study's seed.
+
+    Returns:
+        float32, shape `(parameters,)`; whether they are the ones agreed on is for
+        `lineage.initial_model` to prove.
+    """
+    kept = store.read_model(0)
+    return kept.weights if kept is not None else initial_shared(study)
