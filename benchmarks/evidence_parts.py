@@ -305,12 +305,12 @@ PARTS: dict[str, tuple[tuple[int, ...], JobsOfPart]] = {
     "normalisation": (ONE, Plan.normalisation),
     "ensemble": ((0, 1), Plan.ensemble),
     "central": (ROTATIONS, Plan.central),
-    "second-seed": (ROTATIONS, lambda plan, rotations: plan.headline(1, rotations)),
     "networks": (ONE, Plan.networks),
     "counts": (ONE, Plan.counts),
     "late": (ONE, Plan.late),
     "rounds": (ONE, Plan.rounds),
     "faults": (ONE, Plan.faults),
+    "second-seed": (ROTATIONS, lambda plan, rotations: plan.headline(1, rotations)),
 }
 
 
