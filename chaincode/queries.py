@@ -7,7 +7,7 @@ nothing, sets no event and decides nothing; docs/ledger.md shows an answer of ea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from chaincode import keys, register, rules
@@ -81,19 +81,17 @@ def rounds(ledger: Ledger, study_id: bytes, bookmark: bytes = b"") -> bytes:
 def round_(ledger: Ledger, study_id: bytes, number: bytes) -> bytes:
     """Show all of a round, but for raw keys and share sums (`joins`, `share_sums`, `round_key`)."""
     terms, record = rules.study_and_round(ledger, study_id, number)
-    place = (ledger, terms.study, record.round)
+    book = register.book(ledger, terms, record.round)
     return encode(
         {
             **record.to_json(),
-            "joins": {m: _join_summary(join) for m, join in register.joins(*place).items()},
-            "updates": _json(register.updates(*place)),
-            "aggregate": _optional(ledger, keys.aggregate(terms.study, record.round)),
-            "share_sums": {
-                m: _answer_summary(answer) for m, answer in register.share_sums(*place).items()
-            },
-            "round_key": _key_summary(ledger, terms.study, record.round),
-            "confirmations": _json(register.confirmations(*place)),
-            "give_up_votes": {m: v.reason for m, v in register.give_up_votes(*place).items()},
+            "joins": {m: _join_summary(join) for m, join in book.joins.items()},
+            "updates": _json(book.updates),
+            "aggregate": book.aggregate.to_json() if book.aggregate else {},
+            "share_sums": {m: _answer_summary(answer) for m, answer in book.share_sums.items()},
+            "round_key": _key_summary(book.round_key),
+            "confirmations": _json(book.confirmations),
+            "give_up_votes": {m: vote.reason for m, vote in book.give_up_votes.items()},
         }
     )
 
@@ -244,13 +242,8 @@ def _study_summary(ledger: Ledger, terms: Study) -> dict[str, Any]:
     }
 
 
-def _json(records: dict[str, Any]) -> dict[str, Any]:
+def _json(records: Mapping[str, Any]) -> dict[str, Any]:
     return {msp: record.to_json() for msp, record in records.items() if isinstance(record, Record)}
-
-
-def _optional(ledger: Ledger, key: str) -> Json:
-    data = ledger.get_state(key)
-    return decode(data, canonical=True) if data else {}
 
 
 def _join_summary(join: Join) -> dict[str, Any]:
@@ -265,8 +258,7 @@ def _answer_summary(answer: ShareSum) -> dict[str, Any]:
     }
 
 
-def _key_summary(ledger: Ledger, study_id: str, number: int) -> dict[str, Any]:
-    record = register.found(ledger, RoundKey, keys.round_key(study_id, number))
+def _key_summary(record: RoundKey | None) -> dict[str, Any]:
     if record is None:
         return {}
     summary = record.to_json()
@@ -299,7 +291,8 @@ def _link(ledger: Ledger, record: Round) -> dict[str, Any]:
 
 def _part(ledger: Ledger, record: Round, msp: str) -> dict[str, Any]:
     link = _link(ledger, record)
-    key = _key_summary(ledger, record.study, record.round)
+    opened = register.found(ledger, RoundKey, keys.round_key(record.study, record.round))
+    key = _key_summary(opened)
     place = (record.study, record.round, msp)
     update = register.found(ledger, Manifest, keys.update(*place))
     answer = register.found(ledger, ShareSum, keys.share_sum(*place))

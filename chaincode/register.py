@@ -7,6 +7,8 @@ dicts by MSP, in MSP order, because keys sort that way. Nothing here writes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 from chaincode import keys
@@ -44,7 +46,7 @@ def study(ledger: Ledger, study_id: str) -> Study:
     """
     record = found(ledger, Study, keys.study(study_id))
     if record is None:
-        raise UnknownStudyError(f"no study {study_id} was proposed on this channel")
+        raise _unknown_study(study_id)
     return record
 
 
@@ -56,8 +58,23 @@ def round_(ledger: Ledger, study_id: str, number: int) -> Round:
     """
     record = found(ledger, Round, keys.round_(study_id, number))
     if record is None:
-        raise UnknownRoundError(f"study {study_id} has no round {number}")
+        raise _unknown_round(study_id, number)
     return record
+
+
+def study_and_round(ledger: Ledger, study_id: str, number: int) -> tuple[Study, Round]:
+    """Return a study's terms and the record of one of its rounds, read in one request.
+
+    Raises:
+        UnknownStudyError: No such study.
+        UnknownRoundError: No such round.
+    """
+    terms, record = ledger.get_states([keys.study(study_id), keys.round_(study_id, number)])
+    if not terms:
+        raise _unknown_study(study_id)
+    if not record:
+        raise _unknown_round(study_id, number)
+    return Study.from_bytes(terms), Round.from_bytes(record)
 
 
 def aggregate(ledger: Ledger, study_id: str, number: int) -> Aggregate:
@@ -121,6 +138,46 @@ def give_up_votes(ledger: Ledger, study_id: str, number: int) -> dict[str, GiveU
     return _by_last(ledger, GiveUpVote, keys.GIVE_UP, study_id, keys.padded(number))
 
 
+@dataclass(frozen=True, slots=True)
+class RoundBook:
+    """All that the ledger keeps of one round beside its record; mappings by MSP, in MSP order."""
+
+    joins: Mapping[str, Join]
+    updates: Mapping[str, Manifest]
+    aggregate: Aggregate | None
+    share_sums: Mapping[str, ShareSum]
+    round_key: RoundKey | None
+    confirmations: Mapping[str, Confirmation]
+    give_up_votes: Mapping[str, GiveUpVote]
+
+
+def book(ledger: Ledger, terms: Study, number: int) -> RoundBook:
+    """Return all of a round's records, read in one request.
+
+    Each record's key follows from the study's hospitals, so no range need be walked: a request is
+    what a query costs, whatever it carries.
+    """
+    place, msps = (terms.study, number), terms.msps
+    kinds = (keys.join, keys.update, keys.share_sum, keys.confirmation, keys.give_up)
+    single = [keys.aggregate(*place), keys.round_key(*place)]
+    several = [kind(*place, msp) for kind in kinds for msp in msps]
+    total, opened, *rest = ledger.get_states(single + several)
+
+    def of(record: type[R], kind: int) -> dict[str, R]:
+        values = rest[kind * len(msps) : (kind + 1) * len(msps)]
+        return {m: record.from_bytes(data) for m, data in zip(msps, values, strict=True) if data}
+
+    return RoundBook(
+        joins=of(Join, 0),
+        updates=of(Manifest, 1),
+        aggregate=Aggregate.from_bytes(total) if total else None,
+        share_sums=of(ShareSum, 2),
+        round_key=RoundKey.from_bytes(opened) if opened else None,
+        confirmations=of(Confirmation, 3),
+        give_up_votes=of(GiveUpVote, 4),
+    )
+
+
 def approvals(ledger: Ledger, study_id: str) -> dict[str, Approval]:
     """Return a study's approvals by hospital."""
     return _by_last(ledger, Approval, keys.APPROVAL, study_id)
@@ -147,6 +204,14 @@ def is_suspended(ledger: Ledger, terms: Study, msp: str) -> bool:
 def active(ledger: Ledger, terms: Study) -> tuple[str, ...]:
     """Return the hospitals of a study that are not suspended, in MSP order."""
     return tuple(msp for msp in terms.msps if not is_suspended(ledger, terms, msp))
+
+
+def _unknown_study(study_id: str) -> UnknownStudyError:
+    return UnknownStudyError(f"no study {study_id} was proposed on this channel")
+
+
+def _unknown_round(study_id: str, number: int) -> UnknownRoundError:
+    return UnknownRoundError(f"study {study_id} has no round {number}")
 
 
 def _by_last(ledger: Ledger, record: type[R], kind: str, *attributes: str) -> dict[str, R]:

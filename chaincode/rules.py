@@ -236,8 +236,7 @@ def study_and_round(ledger: Ledger, study: bytes, number: bytes) -> tuple[Study,
         UnknownStudyError: There is no such study.
         UnknownRoundError: There is no such round.
     """
-    terms = register.study(ledger, study_id(study))
-    return terms, register.round_(ledger, terms.study, round_number(number))
+    return register.study_and_round(ledger, study_id(study), round_number(number))
 
 
 def same_text(terms: Study, claimed_sha256: str) -> None:
