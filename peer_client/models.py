@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from chaincode.study import Study
 from peer_client.errors import NoModelError
 from peer_client.report import RESEARCH_USE
-from peer_client.store import ModelState, StudyStore, write_file
+from peer_client.store import ModelState, StudyStore, read_file, write_file
 from peer_client.study_file import network_of, shared_places
 from peer_client.update import model_digest
 
@@ -54,6 +54,29 @@ class ModelFacts:
             "label_negative": self.label_negative,
             "use": RESEARCH_USE,
         }
+
+
+def exported_facts(path: Path) -> ModelFacts | None:
+    """Return the facts beside an exported model; nothing where there are none.
+
+    Args:
+        path: The Keras file.
+    """
+    content = read_file(path.with_suffix(".json"))
+    if content is None:
+        return None
+    try:
+        facts = json.loads(content)
+        return ModelFacts(
+            study=str(facts["study"]),
+            round_number=int(facts["round"]),
+            model_sha256=str(facts["model_sha256"]),
+            msp_id=str(facts["hospital"]),
+            label_positive=str(facts["label_positive"]),
+            label_negative=str(facts["label_negative"]),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None  # another program's file, or one written by hand: the network is whole
 
 
 def current_model(store: StudyStore, model_sha256: str) -> ModelState:

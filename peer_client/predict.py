@@ -1,122 +1,114 @@
-"""What a hospital's model says of a slice, a folder of slices, or a volume.
+"""What a hospital's model says of one patient: a slice, a folder of slices, or a volume.
 
-Each slice is normalised as in training, read by the network, and its lesion map put back to its
-place in the picture: masks have the size of what was given, a volume's mask is a NIfTI on the
-volume's own grid. Nothing is judged that has no lungs in it: such a slice is named and counts for
-nothing. Every result says "Research use, not a diagnosis".
+Each slice with lungs is normalised as in training, read by the model, and its lesion map put back
+to its place in the picture: masks have the size of what was given, a volume's mask is a NIfTI on
+the volume's own grid. A slice without lungs is not read and counts for nothing. The lung of a slice
+is its lung field together with the lesions found: dense disease at the chest wall is too bright to
+be found as lung, and is lung all the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from peer_client.ct.errors import NormalisationError, VolumeError
 from peer_client.ct.grid import pasted_back
 from peer_client.ct.image import Image2D, read_image
+from peer_client.ct.lung_field import LungField
 from peer_client.ct.normalise import NormalisedSlice, lung_on_grid, to_network_input
 from peer_client.ct.slices import is_picture
 from peer_client.ct.volume import CtVolume, read_volume
+from peer_client.evaluation.readings import LESION_THRESHOLD
+from peer_client.personal.patient import patient_answer
+from peer_client.personal.reading import Decider
+from peer_client.prediction import Prediction, SliceResult
 from peer_client.report import RESEARCH_USE, MaskPicture, mask_grid, save_figure
 from peer_client.store import write_file
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from model.network import SliceNetwork
-
-LESION_THRESHOLD: Final = 0.5
-#: Slices shown in a volume's overview: those with the largest lesions.
+#: Slices shown in the overview: those with the largest lesions.
 OVERVIEW_SLICES: Final = 8
+PREDICTION_FILE: Final = "prediction.json"
 
-Progress = Callable[[int, int], None]
+#: Told (what is done, slices done, slices).
+Told = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True, slots=True)
-class SliceResult:
-    """What is said of one slice.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Input:
+    """One slice as it goes into the network.
 
     Attributes:
-        name: File name, or the slice's number in its volume.
-        probability: Of COVID, in [0, 1]; not calibrated.
-        lesion_share: Lesion within the lung field, in [0, 1].
-        lung_found: Whether lungs were found; without them the other figures mean nothing.
-        mask: File of the lesion mask, empty where none was written.
+        name: For results.
+        shape: Height and width of the picture.
+        normal: The normalised slice; None where no lungs were found.
+        reason: Why not.
     """
 
     name: str
-    probability: float
-    lesion_share: float
-    lung_found: bool
-    mask: str
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What is said of the whole input.
-
-    Attributes:
-        input: What was read.
-        probability: Mean over the slices with lungs.
-        lesion_share: Lesion in the lung, over all slices with lungs, in [0, 1].
-        lesion_ml: Volume of the lesion in millilitres; 0 where spacing is not known.
-        slices: One row each.
-        files: What was written.
-        use: What this is not.
-    """
-
-    input: str
-    probability: float
-    lesion_share: float
-    lesion_ml: float
-    slices: tuple[SliceResult, ...]
-    files: tuple[str, ...]
-    use: str = RESEARCH_USE
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        return asdict(self)
+    shape: tuple[int, int]
+    normal: NormalisedSlice | None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Read:
-    """Slices as the network was given them, and what it said."""
+    """The slices with lungs, and what the model said of them.
 
-    normal: list[NormalisedSlice]
-    shapes: list[tuple[int, int]]
-    probabilities: NDArray[np.float32]
+    Attributes:
+        inputs: All slices given, or of a volume those with lungs.
+        rows: Positions in `inputs` of those that were read.
+        logits: float64, shape `(rows,)`.
+        lesions: float32, shape `(rows, size_px, size_px)`.
+    """
+
+    inputs: Sequence[_Input]
+    rows: Sequence[int]
+    logits: NDArray[np.float64]
     lesions: NDArray[np.float32]
-    lungs: list[NDArray[np.bool_]]  # on the network's grid, (size_px, size_px) each
 
-    def mask(self, row: int) -> NDArray[np.uint8]:
-        """Return the lesion mask of a slice at its own size, 0 or 1."""
-        found = pasted_back(self.lesions[row], self.normal[row].box, self.shapes[row])
-        return (found >= LESION_THRESHOLD).astype(np.uint8)
+    def areas(self, place: int) -> tuple[NDArray[np.uint8], int]:
+        """Return the lesion mask of a slice at its own size, 0 or 1, and its pixels of lung."""
+        one = self.inputs[self.rows[place]]
+        assert one.normal is not None  # noqa: S101 - `rows` are those with lungs
+        box, size_px = one.normal.box, self.lesions.shape[1]
+        lesion = pasted_back(self.lesions[place], box, one.shape) >= LESION_THRESHOLD
+        field = lung_on_grid(one.normal.field, one.shape, box, size_px=size_px)
+        lung = pasted_back(field.astype(np.float32), box, one.shape) >= 0.5
+        return lesion.astype(np.uint8), int((lung | lesion).sum())
 
 
 def predict_input(
-    net: SliceNetwork, path: Path, output: Path, *, progress: Progress | None = None
+    decider: Decider, path: Path, output: Path, *, told: Told = lambda *_: None
 ) -> Prediction:
-    """Predict for whatever a path names, and write masks and an overview.
+    """Predict for the one patient that a path shows; write masks, an overview and the result.
 
     Args:
-        net: The network with the hospital's weights.
+        decider: The model.
         path: A picture, a folder of pictures, or a volume (DICOM folder, NIfTI, npz).
-        output: Folder for masks and the overview; made where it is missing.
-        progress: Called with (slices done, slices).
+        output: Folder for what is written; made where it is missing.
+        told: Told how far it is.
 
     Raises:
         IntakeError: The input cannot be read, or no slice shows lungs.
+        StoreError: The output folder cannot be written.
     """
     pictures = _pictures(path)
     if pictures:
-        return _predict_pictures(net, path, pictures, output, progress)
-    return _predict_volume(net, path, output, progress)
+        found = _predict_pictures(decider, path, pictures, output, told)
+    else:
+        found = _predict_volume(decider, path, output, told)
+    found = replace(found, files=(*found.files, PREDICTION_FILE))
+    document = json.dumps(found.to_json(), indent=1, sort_keys=True)
+    write_file(output / PREDICTION_FILE, document.encode())
+    return found
 
 
 def _pictures(path: Path) -> list[Path]:
@@ -127,119 +119,153 @@ def _pictures(path: Path) -> list[Path]:
 
 
 def _predict_pictures(
-    net: SliceNetwork,
-    path: Path,
-    pictures: Sequence[Path],
-    output: Path,
-    progress: Progress | None,
+    decider: Decider, path: Path, pictures: Sequence[Path], output: Path, told: Told
 ) -> Prediction:
-    read = _read(net, [read_image(each) for each in pictures], progress)
-    rows = []
-    for row, each in enumerate(pictures):
-        mask = output / f"{each.stem}_lesion.png"
-        _write_png(mask, read.mask(row) * np.uint8(255))
-        rows.append(_slice_result(read, row, each.name, mask.name))
-    overview = _overview(read, [each.stem for each in pictures], output / "overview.png")
-    files = (*(each.mask for each in rows), overview)
-    return _prediction(str(path), rows, read, files)
+    size_px = decider.net.size_px
+    inputs = []
+    for number, each in enumerate(pictures, start=1):
+        inputs.append(_input(each.name, read_image(each), size_px))
+        told("pictures normalised", number, len(pictures))
+    read = _read(decider, inputs, told)
+    results = [SliceResult(each.name, False, each.reason) for each in inputs]
+    lesion_px = lung_px = 0
+    for place, row in enumerate(read.rows):
+        mask, lung = read.areas(place)
+        file = output / f"{pictures[row].stem}_lesion.png"
+        _write_png(file, mask * np.uint8(255))
+        results[row] = _slice_result(decider, read, place, (int(mask.sum()), lung), file.name)
+        lesion_px, lung_px = lesion_px + int(mask.sum()), lung_px + lung
+    found = Prediction(
+        input=str(path),
+        model=decider.description,
+        answer=patient_answer(decider, read.logits),
+        lesion_percent=_percent(lesion_px, lung_px),
+        lesion_ml=None,
+        lung_ml=None,
+        slices=tuple(results),
+        slices_given=len(inputs),
+        slices_read=len(read.rows),
+        files=tuple(each.mask for each in results if each.mask),
+    )
+    return _with_overview(found, read, output)
 
 
-def _predict_volume(
-    net: SliceNetwork, path: Path, output: Path, progress: Progress | None
-) -> Prediction:
+def _predict_volume(decider: Decider, path: Path, output: Path, told: Told) -> Prediction:
     volume = read_volume(path)
-    positions = volume.lung_slices()
-    if not positions:
+    inputs = list(_volume_inputs(volume, decider.net.size_px, told))
+    if not inputs:
         raise VolumeError(f"no slice of {path} shows lungs")
-    read = _read(net, [volume.slice(position) for position in positions], progress)
-    mask = np.zeros(volume.voxels.shape, np.uint8)
-    for row, position in enumerate(positions):
-        mask[position] = read.mask(row)
+    read = _read(decider, inputs, told)
+    masks = np.zeros(volume.voxels.shape, np.uint8)
+    results = []
+    lesion_px = lung_px = 0
+    for place, each in enumerate(inputs):
+        mask, lung = read.areas(place)
+        masks[int(each.name)] = mask
+        results.append(_slice_result(decider, read, place, (int(mask.sum()), lung), ""))
+        lesion_px, lung_px = lesion_px + int(mask.sum()), lung_px + lung
+        told("masks put back", place + 1, len(inputs))
     stem = path.name.removesuffix(".gz").removesuffix(".nii").removesuffix(".npz")
     target = output / f"{stem}_lesion.nii.gz"
-    _write_volume_mask(target, mask, volume)
-    rows = [_slice_result(read, row, str(position), "") for row, position in enumerate(positions)]
-    names = [f"slice {position}" for position in positions]
-    overview = _overview(read, names, output / "overview.png")
+    _write_volume_mask(target, masks, volume)
     voxel_ml = float(np.prod(volume.spacing_mm)) / 1000
-    return _prediction(
-        str(path), rows, read, (target.name, overview), lesion_ml=float(mask.sum()) * voxel_ml
+    found = Prediction(
+        input=str(path),
+        model=decider.description,
+        answer=patient_answer(decider, read.logits),
+        lesion_percent=_percent(lesion_px, lung_px),
+        lesion_ml=lesion_px * voxel_ml,
+        lung_ml=lung_px * voxel_ml,
+        slices=tuple(results),
+        slices_given=volume.voxels.shape[0],
+        slices_read=len(inputs),
+        files=(target.name,),
     )
+    return _with_overview(found, read, output)
+
+
+def _volume_inputs(volume: CtVolume, size_px: int, told: Told) -> Iterable[_Input]:
+    """Yield the slices with lungs, normalised; one is held in full size at a time."""
+    fields = volume.lung_fields()
+    for number, (position, field) in enumerate(fields.items(), start=1):
+        yield _input(str(position), volume.slice(position), size_px, field)
+        told("slices normalised", number, len(fields))
+
+
+def _input(name: str, image: Image2D, size_px: int, field: LungField | None = None) -> _Input:
+    shape = (image.pixels.shape[0], image.pixels.shape[1])
+    try:
+        normal = to_network_input(image, size_px=size_px, field=field)
+    except NormalisationError as error:
+        return _Input(name, shape, None, str(error))
+    return _Input(name, shape, normal if normal.lung_found else None, normal.reason)
+
+
+def _read(decider: Decider, inputs: Sequence[_Input], told: Told) -> _Read:
+    rows = [row for row, each in enumerate(inputs) if each.normal is not None]
+    if not rows:
+        raise NormalisationError(f"no lungs were found: {inputs[0].reason}")
+    batch = np.stack([each.normal.pixels for each in inputs if each.normal is not None])
+    logits, lesions = decider.read_images(
+        batch, lambda done, total: told("slices read", done, total)
+    )
+    return _Read(inputs, rows, logits, lesions)
+
+
+def _slice_result(
+    decider: Decider, read: _Read, place: int, areas_px: tuple[int, int], mask: str
+) -> SliceResult:
+    score = float(read.logits[place])
+    return SliceResult(
+        name=read.inputs[read.rows[place]].name,
+        lung_found=True,
+        score=score,
+        probability=float(decider.decision.calibration.probability([score])[0]),
+        lesion_percent=_percent(*areas_px),
+        mask=mask,
+    )
+
+
+def _percent(part: int, whole: int) -> float:
+    return 100 * part / whole if whole else 0.0
+
+
+def _with_overview(found: Prediction, read: _Read, output: Path) -> Prediction:
+    """Draw the slices with the largest lesions under the answer."""
+    sizes = read.lesions.sum((1, 2))
+    largest = sorted(np.argsort(-sizes, kind="stable")[:OVERVIEW_SLICES].tolist())
+    shown = [each for each in found.slices if each.lung_found]
+    pictures = []
+    for place in largest:
+        normal = read.inputs[read.rows[place]].normal
+        assert normal is not None  # noqa: S101 - `rows` are those with lungs
+        name = shown[place].name
+        named = f"slice {name}" if name.isdigit() else name
+        title = f"{named}: lesion {shown[place].lesion_percent:.1f} % of the lung"
+        pictures.append(MaskPicture(title, normal.pixels[:, :, 0], read.lesions[place]))
+    answer = found.answer
+    calibrated = "calibrated" if answer.calibrated else "not calibrated"
+    heading = (
+        f"{Path(found.input).name}: {answer.finding} {answer.probability:.2f} ({calibrated}); "
+        f"lesion {found.lesion_text}\n{RESEARCH_USE}"
+    )
+    save_figure(mask_grid(pictures, heading=heading), output / "overview.png")
+    return replace(found, files=(*found.files, "overview.png"))
 
 
 def _write_volume_mask(target: Path, mask: NDArray[np.uint8], volume: CtVolume) -> None:
     from peer_client.ct.nifti import write_nifti
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_nifti(target, mask, volume)
-
-
-def _read(net: SliceNetwork, images: Sequence[Image2D], progress: Progress | None) -> _Read:
-    from model.prediction import predict
-
-    normal = [to_network_input(image, size_px=net.size_px) for image in images]
-    if not any(each.lung_found for each in normal):
-        raise NormalisationError(f"no lungs were found: {normal[0].reason}")
-    batch = np.stack([each.pixels for each in normal])
-    probabilities, lesions = predict(net, batch, progress=progress)
-    shapes = [(image.pixels.shape[0], image.pixels.shape[1]) for image in images]
-    lungs = [
-        lung_on_grid(each.field, shape, each.box, size_px=net.size_px)
-        for each, shape in zip(normal, shapes, strict=True)
-    ]
-    return _Read(normal, shapes, probabilities, lesions, lungs)
-
-
-def _slice_result(read: _Read, row: int, name: str, mask: str) -> SliceResult:
-    lung = read.lungs[row]
-    lesion = (read.lesions[row] >= LESION_THRESHOLD) & lung
-    share = float(lesion.sum() / lung.sum()) if lung.any() else 0.0
-    found = read.normal[row].lung_found
-    return SliceResult(name, float(read.probabilities[row]), share, found, mask)
-
-
-def _prediction(
-    name: str,
-    rows: Sequence[SliceResult],
-    read: _Read,
-    files: tuple[str, ...],
-    *,
-    lesion_ml: float = 0.0,
-) -> Prediction:
-    with_lung = [row for row, each in enumerate(rows) if each.lung_found]
-    lung = sum(int(read.lungs[row].sum()) for row in with_lung)
-    lesion = sum(
-        int(((read.lesions[row] >= LESION_THRESHOLD) & read.lungs[row]).sum()) for row in with_lung
-    )
-    return Prediction(
-        input=name,
-        probability=float(np.mean([rows[row].probability for row in with_lung])),
-        lesion_share=lesion / lung if lung else 0.0,
-        lesion_ml=lesion_ml,
-        slices=tuple(rows),
-        files=files,
-    )
-
-
-def _overview(read: _Read, names: Sequence[str], path: Path) -> str:
-    """Draw the slices with the largest lesions; return the picture's name."""
-    sizes = [float(lesion.sum()) for lesion in read.lesions]
-    largest = sorted(sorted(range(len(sizes)), key=lambda row: -sizes[row])[:OVERVIEW_SLICES])
-    pictures = [
-        MaskPicture(
-            f"{names[row]}: {read.probabilities[row]:.2f}",
-            read.normal[row].pixels[:, :, 0],
-            read.lesions[row],
-        )
-        for row in largest
-    ]
-    save_figure(mask_grid(pictures), path)
-    return path.name
+    write_nifti(target, mask, volume, description=RESEARCH_USE)
 
 
 def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
     from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
 
+    info = PngInfo()
+    info.add_text("Description", RESEARCH_USE)
     buffer = BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
+    Image.fromarray(pixels).save(buffer, format="PNG", pnginfo=info)
     write_file(path, buffer.getvalue())

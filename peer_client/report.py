@@ -220,8 +220,14 @@ def learning_curves(rounds: Sequence[RoundRow]) -> Figure:
     return figure
 
 
-def mask_grid(masks: Sequence[MaskPicture], columns: int = 4) -> Figure:
-    """Draw slices with the predicted lesion in colour and the marked one as an outline."""
+def mask_grid(masks: Sequence[MaskPicture], columns: int = 4, *, heading: str = "") -> Figure:
+    """Draw slices with the predicted lesion in colour and the marked one as an outline.
+
+    Args:
+        masks: The slices, at least one.
+        columns: How many side by side.
+        heading: Words above all of them.
+    """
     columns = min(columns, len(masks))
     lines = -(-len(masks) // columns)
     figure, axes = _figure(lines, columns, width=2.9 * columns, height=3.1 * lines)
@@ -229,6 +235,8 @@ def mask_grid(masks: Sequence[MaskPicture], columns: int = 4) -> Figure:
         axis.set_axis_off()
     for axis, picture in zip(axes, masks, strict=False):
         draw_mask(axis, picture)
+    if heading:
+        figure.suptitle(heading, x=0.01, ha="left", fontsize=9)
     figure.supxlabel(RESEARCH_USE, x=0.01, ha="left", fontsize=7, color="grey")
     return figure
 

@@ -113,6 +113,17 @@ class LiveRound:
             self._status = None
 
 
+class Stages:
+    """Shows work in several stages, each a `Counter` of its own, on stderr."""
+
+    def __init__(self) -> None:
+        self._counters: dict[str, Counter] = {}
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Show how far a stage is."""
+        self._counters.setdefault(what, Counter(what))(done, total)
+
+
 class Counter:
     """Shows a count that takes more than two seconds, with an estimate, on stderr.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +16,10 @@ from peer_client.cli.output import (
     print_table,
 )
 
+if TYPE_CHECKING:
+    from peer_client.personal.reading import Decider
+    from peer_client.prediction import Prediction
+
 #: Slices listed for people; `--json` has all of them.
 SHOWN_SLICES = 12
 
@@ -25,7 +29,7 @@ SHOWN_SLICES = 12
 @click.option("--study", "name", metavar="STUDY", help="The study; may be left out if only one.")
 @click.option(
     "--model", "model_file", type=click.Path(dir_okay=False, path_type=Path),
-    help="An exported model (.keras); then no ledger is asked.",
+    help="A served or exported model (.keras); then no ledger is asked.",
 )  # fmt: skip
 @click.option(
     "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("prediction"),
@@ -43,63 +47,60 @@ def predict(
     threads: int,
     as_json: bool,
 ) -> None:
-    """Predict for INPUT: a slice (PNG, JPEG), a folder of slices, or a volume.
+    """Predict for INPUT, one patient: a slice (PNG, JPEG), a folder of slices, or a volume.
 
-    A volume is a folder of DICOM files, a NIfTI file or an npz file. Gives the probability of
-    COVID-19 and the lesion mask (PNG for slices, NIfTI on the volume's own grid for volumes).
-    Research use, not a diagnosis.
+    A volume is a folder of DICOM files, a NIfTI file or an npz file. Gives the probability of the
+    finding with its calibration, calls at the stored operating points, the lesion's share of the
+    lung, and its mask (PNG for slices, NIfTI on the volume's own grid for volumes). Without --model
+    what this hospital has of the study decides. Research use, not a diagnosis.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from model.threads import set_threads
-    from peer_client.cli.live import Counter
+    from peer_client.cli.live import Stages
     from peer_client.predict import predict_input
 
     set_threads(threads)
-    net = _network(member, name, model_file)
-    found = predict_input(net, path, output, progress=Counter("slices read"))
+    found = predict_input(_decider(member, name, model_file), path, output, told=Stages())
     if as_json:
         print_json({**found.to_json(), "output": str(output)})
         return
-    shown = sorted(found.slices, key=lambda each: -each.lesion_share)[:SHOWN_SLICES]
+    _print_slices(found)
+    written = ("written to", f"{output}: {', '.join(found.files[-3:])}")
+    print_fields(f"{found.input}:", [*found.lines, written])
+    click.echo(found.use)
+
+
+def _print_slices(found: Prediction) -> None:
+    """Print a table of slices, those with the largest lesions where there are many."""
+    shown = sorted(found.slices, key=lambda each: -(each.lesion_percent or 0.0))[:SHOWN_SLICES]
+    few = len(shown) == len(found.slices)
     print_table(
-        f"{found.input}: {len(found.slices)} slices"
-        + (
-            f", the {SHOWN_SLICES} with the largest lesions"
-            if len(shown) < len(found.slices)
-            else ""
-        ),
-        ["slice", "probability of COVID-19", "lesion in lung %", "lungs found", "mask"],
+        "slices" if few else f"slices: {SHOWN_SLICES} of {found.slices_read}, most lesion first",
+        ["slice", f"probability of {found.answer.finding}", "lesion in lung %", "mask"],
         [
             (
                 each.name,
-                each.probability,
-                f"{100 * each.lesion_share:.1f}",
-                "yes" if each.lung_found else "no: do not use",
+                each.probability if each.lung_found else f"not read: {each.reason}",
+                f"{each.lesion_percent:.1f}" if each.lesion_percent is not None else "-",
                 each.mask or "-",
             )
             for each in shown
         ],
     )
-    fields: list[tuple[str, Any]] = [("probability of COVID-19", f"{found.probability:.3f}")]
-    fields.append(("lesion in lung", f"{100 * found.lesion_share:.1f} %"))
-    if found.lesion_ml:
-        fields.append(("lesion volume", f"{found.lesion_ml:.0f} ml"))
-    fields.append(("written to", f"{output}: {', '.join(found.files[-2:])}"))
-    print_fields("in all:", fields)
-    click.echo(found.use)
 
 
-def _network(member: Path | None, name: str | None, model_file: Path | None) -> Any:
-    """Return the network to predict with: the file's, else the model in force of a study."""
+def _decider(member: Path | None, name: str | None, model_file: Path | None) -> Decider:
+    """Return what predicts: the file's model, else what this hospital has of a study."""
     from peer_client.client import chosen_study, member_client
-    from peer_client.models import current_model, network_with, read_exported
+    from peer_client.personal.in_force import federated_decider
+    from peer_client.personal.reading import open_decider
 
     if model_file is not None:
-        return read_exported(model_file)
+        return open_decider(model_file)
     with member_client(member) as client:
         state = chosen_study(client.ledger, name)
     store = client.store(state.terms.study)
-    return network_with(state.terms, current_model(store, state.model_sha256), store)
+    return federated_decider(state.terms, store, client.ledger.msp_id, state.model_sha256)
 
 
 @click.group(cls=CommandGroup)

@@ -110,7 +110,11 @@ def _turned(
 
 
 def write_nifti(
-    path: Path, values: NDArray[np.uint8] | NDArray[np.float32], volume: CtVolume
+    path: Path,
+    values: NDArray[np.uint8] | NDArray[np.float32],
+    volume: CtVolume,
+    *,
+    description: str = "",
 ) -> None:
     """Write values that belong to a volume's voxels, aligned with its source.
 
@@ -120,6 +124,7 @@ def write_nifti(
         path: Ends in .nii or .nii.gz.
         values: Shape of the volume's voxels, `(z, y, x)`.
         volume: The volume they belong to.
+        description: What the header says of them, at most 79 characters of ASCII.
 
     Raises:
         VolumeError: The shapes differ.
@@ -136,6 +141,7 @@ def write_nifti(
     )
     image = nibabel.Nifti1Image(turned, affine)
     image.header.set_xyzt_units("mm")
+    image.header["descrip"] = description.encode("ascii")[:79]
     suffix = ".nii.gz" if path.name.endswith(".gz") else ".nii"
     temporary = path.with_name(f".{path.name}.{os.getpid()}{suffix}")
     try:

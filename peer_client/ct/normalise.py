@@ -85,7 +85,12 @@ class NormalisedSlice:
 
 
 def to_network_input(
-    image: Image2D, *, size_px: int, spatial: bool = True, signal: bool = True
+    image: Image2D,
+    *,
+    size_px: int,
+    spatial: bool = True,
+    signal: bool = True,
+    field: LungField | None = None,
 ) -> NormalisedSlice:
     """Normalise one slice.
 
@@ -94,6 +99,7 @@ def to_network_input(
         size_px: Side of the network's input, pixels.
         spatial: False takes the whole picture instead of the lung field (for comparisons).
         signal: False keeps grey levels, or maps the range of HU to [0, 1] (for comparisons).
+        field: The picture's lung field where it has been found already.
 
     Returns:
         The slice.
@@ -101,7 +107,7 @@ def to_network_input(
     Raises:
         NormalisationError: The picture has no contrast.
     """
-    cropped = normalise_spatial(image, size_px=size_px)
+    cropped = normalise_spatial(image, size_px=size_px, field=field)
     if not spatial:
         height, width = image.pixels.shape
         box = (0.0, 0.0, float(width), float(height))
@@ -125,7 +131,11 @@ def to_network_input(
 
 
 def normalise_spatial(
-    image: Image2D, *, size_px: int, margin_share: float = MARGIN_SHARE
+    image: Image2D,
+    *,
+    size_px: int,
+    margin_share: float = MARGIN_SHARE,
+    field: LungField | None = None,
 ) -> SpatialSlice:
     """Crop the lung field with a margin and put it on a square grid.
 
@@ -136,6 +146,7 @@ def normalise_spatial(
         image: Grey or HU, any size.
         size_px: Side of the result, pixels.
         margin_share: Margin on each side, as a share of the lung box's own size.
+        field: The picture's lung field where it has been found already.
 
     Returns:
         The cropped slice; by the body where no lung was found.
@@ -147,7 +158,7 @@ def normalise_spatial(
         raise NormalisationError("the picture holds values that are not numbers")
     if float(np.ptp(image.pixels)) < _CONTRAST_MIN:
         raise NormalisationError("the picture is blank: all its pixels have the same level")
-    field = find_lung_field(image)
+    field = find_lung_field(image) if field is None else field
     left, top, right, bottom = field.box
     margin_x = margin_share * (right - left) + MARGIN_PICTURE_SHARE if field.found else 0.0
     margin_y = margin_share * (bottom - top) + MARGIN_PICTURE_SHARE if field.found else 0.0

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from peer_client.ct.errors import VolumeError
 from peer_client.ct.image import SIDE_MAX_PX, SIDE_MIN_PX, Image2D
-from peer_client.ct.lung_field import find_lung_field
+from peer_client.ct.lung_field import LungField, find_lung_field
 
 SLICES_MAX: Final = 4096
 VOXELS_MAX: Final = 1 << 30
@@ -59,12 +59,16 @@ class CtVolume:
         return Image2D(pixels, self.is_hu, self.spacing_mm[1:])
 
     def lung_slices(self) -> tuple[int, ...]:
-        """Return the positions of the slices that show lungs, in rising order.
+        """Return the positions of the slices that show lungs, in rising order."""
+        return tuple(self.lung_fields())
+
+    def lung_fields(self) -> dict[int, LungField]:
+        """Return the lung field of each slice that shows lungs, by its position, in rising order.
 
         Where HU and spacing are known the air inside the body must also cover 8 to 900 cm2,
         which leaves out the windpipe above the lungs and the bowel below.
         """
-        positions: list[int] = []
+        fields: dict[int, LungField] = {}
         for position in range(self.voxels.shape[0]):
             image = self.slice(position)
             field = find_lung_field(image)
@@ -78,8 +82,8 @@ class CtVolume:
             )
             if self.is_hu and not _LUNG_AREA_CM2[0] <= area_cm2 <= _LUNG_AREA_CM2[1]:
                 continue
-            positions.append(position)
-        return tuple(positions)
+            fields[position] = field
+        return fields
 
 
 def read_volume(path: Path) -> CtVolume:

@@ -8,17 +8,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.calibration import OperatingPoint
 from peer_client.personal.reading import Decider
+from peer_client.personal.scores import PATIENT_RULE
 
 NOT_CALIBRATED = (
     "not calibrated: this file carries no validation patients' fit; the number ranks, it does not "
     "count"
 )
+#: The stored operating points, by their names in results, and what people are told.
+POINTS: Final = {
+    "balanced": "best balanced accuracy",
+    "sensitivity_90": "90 % sensitivity",
+    "specificity_90": "90 % specificity",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is called at one operating point.
+
+    Attributes:
+        positive: Whether the patient's score reaches the point's threshold.
+        sensitivity: What the point reached on the validation patients it was chosen on.
+        specificity: The same.
+    """
+
+    positive: bool
+    sensitivity: float
+    specificity: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +49,28 @@ class PatientAnswer:
     """What is said of a patient.
 
     Attributes:
+        finding: What the probability is of (label 1).
+        against: What it was learnt against (label 0); empty where that is not known.
         probability: Of the finding, in [0, 1].
         calibrated: Whether it was fitted on validation patients.
         note: What the probability rests on.
-        calls: For each stored threshold whether the patient is called positive; empty where
-            nothing was fitted.
-        served: Which of the hospital's candidates decides; empty for a plain network.
+        calls: For each stored operating point (`POINTS`) whether the patient is called positive;
+            empty where nothing was fitted.
+        served: Which of the hospital's candidates decides: "alone", "federated", "adapted" or
+            "mixture"; empty for a plain network.
+        members: The models whose scores are mixed; empty for a plain network.
+        rule: How slices became a patient.
     """
 
+    finding: str
+    against: str
     probability: float
     calibrated: bool
     note: str
-    calls: Mapping[str, bool]
+    calls: Mapping[str, Call]
     served: str
+    members: tuple[str, ...]
+    rule: str = PATIENT_RULE
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -58,10 +90,17 @@ def patient_answer(decider: Decider, logits: NDArray[np.float64]) -> PatientAnsw
     decision = decider.decision
     score = decision.patient_score(logits)
     probability = float(decision.calibration.probability([score])[0])
+    finding, against = decider.labels.positive, decider.labels.negative
     if decider.served is None:
-        return PatientAnswer(probability, False, NOT_CALIBRATED, {}, "")
-    calibration = decision.calibration
+        return PatientAnswer(finding, against, probability, False, NOT_CALIBRATED, {}, "", ())
+    calibration, choice = decision.calibration, decider.served.choice
+
+    def call(point: OperatingPoint) -> Call:
+        return Call(score >= point.threshold, point.sensitivity, point.specificity)
+
     return PatientAnswer(
+        finding=finding,
+        against=against,
         probability=probability,
         calibrated=True,
         note=(
@@ -69,9 +108,10 @@ def patient_answer(decider: Decider, logits: NDArray[np.float64]) -> PatientAnsw
             f"{100 * calibration.prevalence:.0f} % had the finding; holds for that mix only"
         ),
         calls={
-            "balanced": score >= decision.balanced.threshold,
-            "90 % sensitivity": score >= decision.sensitive.threshold,
-            "90 % specificity": score >= decision.specific.threshold,
+            "balanced": call(decision.balanced),
+            "sensitivity_90": call(decision.sensitive),
+            "specificity_90": call(decision.specific),
         },
-        served=decider.served.choice.name,
+        served=choice.name,
+        members=tuple(member.name for member in choice.members),
     )

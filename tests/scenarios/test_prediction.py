@@ -1,4 +1,4 @@
-"""A slice, a folder and a volume are read by an exported model; masks fit what was given."""
+"""A slice, a folder and a volume are read and decided on; masks fit what was given."""
 
 from __future__ import annotations
 
@@ -11,12 +11,31 @@ import pytest
 from model.config import CapsNetConfig
 from peer_client.ct.errors import NormalisationError
 from peer_client.ct.phantoms import phantom_volume
+from peer_client.ct.volume import CtVolume, read_volume
 from peer_client.errors import NoModelError
-from peer_client.models import ModelFacts, export_model, read_exported
+from peer_client.evaluation.readings import Reading
+from peer_client.models import ModelFacts, export_model, exported_facts, read_exported
+from peer_client.personal.choice import choose
+from peer_client.personal.errors import ServedModelError
+from peer_client.personal.manifest import TrainingManifest
+from peer_client.personal.patient import NOT_CALIBRATED, POINTS
+from peer_client.personal.reading import Decider, open_decider
+from peer_client.personal.served import LabelScheme, ServedModel, save_served
+from peer_client.predict import predict_input
+from peer_client.prediction import Prediction
 from peer_client.report import RESEARCH_USE
 
 pytestmark = pytest.mark.tensorflow
 SIZE = 32
+CONFIG = CapsNetConfig(
+    size_px=SIZE,
+    stem_channels=8,
+    stage_channels=16,
+    capsule_types=4,
+    primary_size=4,
+    middle_size=4,
+    deep_size=4,
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,18 +44,47 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from model.threads import set_threads
 
     set_threads(1)  # once in a process, whichever scenario comes first
-    config = CapsNetConfig(
-        size_px=SIZE,
-        stem_channels=8,
-        stage_channels=16,
-        capsule_types=4,
-        primary_size=4,
-        middle_size=4,
-        deep_size=4,
-    )
     facts = ModelFacts("tiny", 2, "ab" * 32, "AMSP", "COVID-19", "other disease")
-    file, _ = export_model(build(config), facts, tmp_path_factory.mktemp("model") / "m.keras")
+    file, _ = export_model(build(CONFIG), facts, tmp_path_factory.mktemp("model") / "m.keras")
     return file
+
+
+def validation(seed: int) -> Reading:
+    """Return what a model said of 40 patients, one slice each."""
+    labels = np.repeat([0, 1], 20)
+    logits = np.random.default_rng(seed).normal(labels * 2.0, 1.0)
+    names = tuple(f"p{number}" for number in range(40))
+    return Reading(names, labels, logits, np.zeros(40), (), np.zeros((0, 3), np.int64))
+
+
+@pytest.fixture(scope="module")
+def served_file(model_file: Path) -> Path:
+    """Return a served model of three members, as `simulate` writes it."""
+    from model.weights import initial_vector
+
+    net = read_exported(model_file)
+    names = ("alone", "federated", "adapted")
+    nothing = np.zeros((0, 32), np.uint8)
+    served = ServedModel(
+        net=net,
+        hospital="north",
+        labels=LabelScheme("COVID-19", "other disease"),
+        choice=choose({name: validation(seed) for seed, name in enumerate(names)}),
+        vectors={name: initial_vector(net.manifest, seed) for seed, name in enumerate(names)},
+        manifest=TrainingManifest(nothing, nothing, nothing),
+        training={},
+    )
+    return save_served(served, model_file.with_name("north.keras"))[0]
+
+
+@pytest.fixture
+def exported(model_file: Path) -> Decider:
+    return open_decider(model_file)
+
+
+@pytest.fixture
+def served(served_file: Path) -> Decider:
+    return open_decider(served_file)
 
 
 def test_an_exported_model_says_what_it_is(model_file: Path) -> None:
@@ -46,6 +94,9 @@ def test_an_exported_model_says_what_it_is(model_file: Path) -> None:
     assert beside["label_negative"] == "other disease"
     assert beside["use"] == RESEARCH_USE
     assert read_exported(model_file).size_px == SIZE
+    facts = exported_facts(model_file)
+    assert facts is not None
+    assert (facts.round_number, facts.label_negative) == (2, "other disease")
     with pytest.raises(NoModelError):
         read_exported(model_file.with_name("absent.keras"))
 
@@ -59,73 +110,222 @@ def picture(path: Path, position: int) -> np.ndarray:
     return grey
 
 
-def test_a_folder_of_slices_gives_a_mask_of_each_slices_size(
-    model_file: Path, tmp_path: Path
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a phantom with ten slices, the upper three of which are black: no lungs."""
+    from peer_client.ct.nifti import write_nifti
+
+    volume, _ = phantom_volume(3, size_px=96, slices=10)
+    voxels = volume.voxels.copy()
+    voxels[:3] = -1000
+    path = tmp_path_factory.mktemp("scan") / "scan.nii.gz"
+    changed = CtVolume(voxels, volume.spacing_mm, True, volume.affine, "npz", volume.axes)
+    write_nifti(path, voxels.astype(np.float32), changed)
+    return path
+
+
+@pytest.fixture(scope="module")
+def of_the_scan(
+    served_file: Path, scan: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Prediction, Path]:
+    output = tmp_path_factory.mktemp("out")
+    return predict_input(open_decider(served_file), scan, output), output
+
+
+def test_a_served_model_gives_a_calibrated_probability_and_calls_at_its_points(
+    of_the_scan: tuple[Prediction, Path],
+) -> None:
+    answer = of_the_scan[0].answer
+
+    assert answer.calibrated
+    assert "40 validation patients of north" in answer.note
+    assert (answer.finding, answer.against) == ("COVID-19", "other disease")
+    assert set(answer.calls) == set(POINTS)
+    assert answer.calls["sensitivity_90"].sensitivity >= 0.9
+    assert answer.served == "mixture"
+    assert answer.members == ("alone", "federated", "adapted")
+
+
+def test_a_patients_score_is_the_mean_of_its_lung_slices_and_of_no_other(
+    of_the_scan: tuple[Prediction, Path], served: Decider
+) -> None:
+    found = of_the_scan[0]
+    scores = [each.score for each in found.slices]
+
+    mean = served.decision.calibration.probability([np.mean(scores)])[0]
+    assert found.answer.probability == pytest.approx(mean)
+    assert found.slices_given == 10
+    assert found.slices_read == len(found.slices) <= 7
+    source = read_volume(Path(found.input))
+    assert {int(each.name) for each in found.slices} == set(source.lung_slices())
+
+
+def test_every_member_reads_as_it_read_the_patients_it_was_fitted_to(
+    of_the_scan: tuple[Prediction, Path], served: Decider, scan: Path
+) -> None:
+    from model.weights import set_vector
+    from peer_client.ct.normalise import to_network_input
+    from peer_client.simulation.sites import reader_of
+
+    volume = read_volume(scan)
+    found = of_the_scan[0].slices[0]
+    pixels = to_network_input(volume.slice(int(found.name)), size_px=SIZE).pixels[np.newaxis]
+    model = served.served
+    assert model is not None
+    by_hand = 0.0
+    for member in model.choice.members:
+        set_vector(served.net, model.vectors[member.name])
+        logits, _ = reader_of(served.net)(pixels)
+        by_hand += member.weight * (float(logits[0]) - member.centre) / member.spread
+    assert found.score == pytest.approx(by_hand, abs=1e-4)
+
+
+def test_lesion_percent_and_millilitres_are_those_of_the_mask(
+    of_the_scan: tuple[Prediction, Path],
+) -> None:
+    import nibabel
+
+    found, output = of_the_scan
+    made = nibabel.load(output / "scan_lesion.nii.gz")
+    voxels = int(np.asarray(made.dataobj).sum())
+    voxel_ml = abs(np.linalg.det(made.affine[:3, :3])) / 1000
+
+    assert found.lesion_ml == pytest.approx(voxels * voxel_ml, rel=1e-4)
+    assert found.lung_ml is not None
+    assert found.lesion_ml is not None
+    assert 1000 < found.lung_ml < 10_000
+    assert found.lesion_percent == pytest.approx(100 * found.lesion_ml / found.lung_ml)
+
+
+def test_every_output_says_that_it_is_no_diagnosis(of_the_scan: tuple[Prediction, Path]) -> None:
+    import nibabel
+
+    found, output = of_the_scan
+    assert found.files == ("scan_lesion.nii.gz", "overview.png", "prediction.json")
+    header = nibabel.load(output / "scan_lesion.nii.gz").header
+    assert header["descrip"].item().decode() == RESEARCH_USE
+    document = json.loads((output / "prediction.json").read_text())
+    assert document["use"] == RESEARCH_USE == found.to_json()["use"]
+    assert document["calls"]["sensitivity_90"]["positive"] in (True, False)
+
+
+def test_the_overview_shows_the_answer_and_that_it_is_no_diagnosis(
+    of_the_scan: tuple[Prediction, Path], monkeypatch: pytest.MonkeyPatch, served: Decider,
+    scan: Path, tmp_path: Path,
+) -> None:  # fmt: skip
+    drawn = []
+    from peer_client import predict
+
+    monkeypatch.setattr(predict, "save_figure", lambda figure, path: drawn.append(figure))
+    found = predict_input(served, scan, tmp_path)
+
+    words = " ".join(
+        text.get_text() for text in drawn[0].findobj(lambda each: hasattr(each, "get_text"))
+    )
+    assert RESEARCH_USE in words
+    assert f"COVID-19 {found.answer.probability:.2f} (calibrated)" in words
+    assert f"{found.lung_ml:.0f} ml" in words
+
+
+def test_a_plain_network_says_in_a_sentence_that_it_is_not_calibrated(
+    exported: Decider, scan: Path, tmp_path: Path
+) -> None:
+    found = predict_input(exported, scan, tmp_path)
+
+    assert not found.answer.calibrated
+    assert found.answer.note == NOT_CALIBRATED
+    assert found.answer.calls == {}
+    assert (found.answer.finding, found.answer.against) == ("COVID-19", "other disease")
+    assert "nothing fitted" in found.model
+
+
+def test_a_slice_without_lungs_in_a_folder_is_named_and_not_read(
+    served: Decider, tmp_path: Path
 ) -> None:
     from PIL import Image
 
-    from peer_client.predict import predict_input
+    folder = tmp_path / "slices"
+    folder.mkdir()
+    picture(folder / "a.png", 11)
+    slope = np.tile(np.linspace(100, 150, 64), (64, 1)).astype(np.uint8)
+    Image.fromarray(slope).save(folder / "b.png")
+
+    found = predict_input(served, folder, tmp_path / "out")
+
+    assert (found.slices_given, found.slices_read) == (2, 1)
+    assert [each.lung_found for each in found.slices] == [True, False]
+    without = found.slices[1]
+    assert without.reason
+    assert without.probability is without.score is without.lesion_percent is None
+    assert found.files == ("a_lesion.png", "overview.png", "prediction.json")
+    assert found.lesion_ml is found.lung_ml is None
+
+
+def test_a_served_model_without_its_weights_is_refused(served_file: Path, tmp_path: Path) -> None:
+    for ending in (".keras", ".json"):
+        source = served_file.with_suffix(ending)
+        (tmp_path / f"north{ending}").write_bytes(source.read_bytes())
+
+    with pytest.raises(ServedModelError, match=r"cannot read .*north\.npz"):
+        open_decider(tmp_path / "north.keras")
+
+
+def test_a_folder_of_slices_gives_a_mask_of_each_slices_size(
+    exported: Decider, tmp_path: Path
+) -> None:
+    from PIL import Image
 
     folder = tmp_path / "slices"
     folder.mkdir()
     for position in (10, 12):
         picture(folder / f"{position}.png", position)
 
-    found = predict_input(read_exported(model_file), folder, tmp_path / "out")
+    found = predict_input(exported, folder, tmp_path / "out")
 
     assert [each.name for each in found.slices] == ["10.png", "12.png"]
-    assert all(each.lung_found and 0 <= each.probability <= 1 for each in found.slices)
+    assert all(0 <= each.probability <= 1 for each in found.slices if each.probability is not None)
+    assert all(each.lung_found for each in found.slices)
     assert found.use == RESEARCH_USE
     for each in found.slices:
         with Image.open(tmp_path / "out" / each.mask) as mask:
             assert mask.size == (96, 96)
+            assert mask.info["Description"] == RESEARCH_USE
     assert (tmp_path / "out" / "overview.png").stat().st_size > 1000
 
 
-def test_one_slice_alone_is_read(model_file: Path, tmp_path: Path) -> None:
-    from peer_client.predict import predict_input
-
+def test_one_slice_alone_is_read(exported: Decider, tmp_path: Path) -> None:
     picture(tmp_path / "one.png", 11)
 
-    found = predict_input(read_exported(model_file), tmp_path / "one.png", tmp_path / "out")
+    found = predict_input(exported, tmp_path / "one.png", tmp_path / "out")
 
     assert len(found.slices) == 1
-    assert found.files == ("one_lesion.png", "overview.png")
+    assert found.files == ("one_lesion.png", "overview.png", "prediction.json")
 
 
-def test_a_volume_gives_a_mask_on_its_own_grid(model_file: Path, tmp_path: Path) -> None:
+def test_a_volumes_mask_lies_on_its_own_grid_and_the_work_is_told(
+    served: Decider, scan: Path, tmp_path: Path
+) -> None:
     import nibabel
 
-    from peer_client.ct.nifti import write_nifti
-    from peer_client.predict import predict_input
+    told: list[tuple[str, int, int]] = []
 
-    volume, _ = phantom_volume(3, size_px=96)
-    source = tmp_path / "scan.nii.gz"
-    write_nifti(source, volume.voxels.astype(np.float32), volume)
-    told: list[tuple[int, int]] = []
+    found = predict_input(served, scan, tmp_path, told=lambda *each: told.append(each))
 
-    found = predict_input(
-        read_exported(model_file),
-        source,
-        tmp_path / "out",
-        progress=lambda done, total: told.append((done, total)),
-    )
-
-    given, made = (nibabel.load(path) for path in (source, tmp_path / "out" / found.files[0]))
+    given, made = (nibabel.load(path) for path in (scan, tmp_path / found.files[0]))
     assert made.shape == given.shape
     assert np.allclose(made.affine, given.affine)
     assert set(np.unique(np.asarray(made.dataobj))) <= {0, 1}
-    assert 0 <= found.lesion_share <= 1
-    assert told[-1][0] == told[-1][1] == len(found.slices)
+    for stage in ("slices normalised", "slices read", "masks put back"):
+        counts = [done for what, done, _ in told if what == stage]
+        assert counts == sorted(counts)
+        assert counts[-1] == found.slices_read
 
 
-def test_a_picture_without_lungs_is_refused(model_file: Path, tmp_path: Path) -> None:
+def test_a_picture_without_lungs_is_refused(exported: Decider, tmp_path: Path) -> None:
     from PIL import Image
-
-    from peer_client.predict import predict_input
 
     slope = np.tile(np.linspace(100, 150, 64), (64, 1)).astype(np.uint8)
     Image.fromarray(slope).save(tmp_path / "slope.png")
 
     with pytest.raises(NormalisationError, match="no lungs were found"):
-        predict_input(read_exported(model_file), tmp_path / "slope.png", tmp_path / "out")
+        predict_input(exported, tmp_path / "slope.png", tmp_path / "out")

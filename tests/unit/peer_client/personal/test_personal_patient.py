@@ -11,7 +11,7 @@ from model.errors import EvaluationError
 from peer_client.evaluation.readings import Reading
 from peer_client.personal.choice import choose
 from peer_client.personal.manifest import TrainingManifest
-from peer_client.personal.patient import NOT_CALIBRATED, patient_answer
+from peer_client.personal.patient import NOT_CALIBRATED, POINTS, patient_answer
 from peer_client.personal.reading import Decider
 from peer_client.personal.served import LabelScheme, ServedModel
 
@@ -44,12 +44,26 @@ def test_calls_follow_the_stored_thresholds(decider: Decider) -> None:
     decision = decider.decision
     at = {
         "balanced": decision.balanced.threshold,
-        "90 % sensitivity": decision.sensitive.threshold,
-        "90 % specificity": decision.specific.threshold,
+        "sensitivity_90": decision.sensitive.threshold,
+        "specificity_90": decision.specific.threshold,
     }
+    assert set(at) == set(POINTS)
     for name, threshold in at.items():
-        assert patient_answer(decider, np.array([threshold])).calls[name]
-        assert not patient_answer(decider, np.array([threshold - 1e-9])).calls[name]
+        assert patient_answer(decider, np.array([threshold])).calls[name].positive
+        assert not patient_answer(decider, np.array([threshold - 1e-9])).calls[name].positive
+
+
+def test_each_call_says_what_its_point_reached_on_validation_patients(decider: Decider) -> None:
+    calls = patient_answer(decider, np.array([0.0])).calls
+    assert calls["sensitivity_90"].sensitivity >= 0.9
+    assert calls["specificity_90"].specificity >= 0.9
+
+
+def test_the_answer_names_the_finding_and_the_models_that_decide(decider: Decider) -> None:
+    found = patient_answer(decider, np.array([0.0]))
+    assert (found.finding, found.against) == ("a", "b")
+    assert found.members == ("alone", "adapted")
+    assert decider.description == "north serves mixture of alone, adapted; masks of the adapted one"
 
 
 def test_a_plain_network_says_that_nothing_was_fitted() -> None:
