@@ -15,6 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from peer_client.ledger import StepsAwaited
+
 
 class Act(Enum):
     """One thing to do."""
@@ -245,6 +247,46 @@ class Patience:
         self._since[act] = now_s
 
 
+def missing_steps(view: RoundView, terms: Terms) -> StepsAwaited | None:
+    """Return which steps of others end the present phase, for whoever closes it first.
+
+    Nothing where none is missing: then only another's closing act, or the clock, can help.
+
+    >>> view = RoundView("OPEN", 60, joined=("A", "B"))
+    >>> missing_steps(view, Terms(("A", "B", "C"), 2, 2))
+    StepsAwaited(event='round.joined', members=frozenset({'C'}), enough=1)
+    """
+    missing, event = _missing(view, terms)
+    enough = len(missing)
+    if view.state == "SUMMED":
+        enough = min(enough, terms.threshold - len(view.answered))
+    return StepsAwaited(event, frozenset(missing), enough) if enough > 0 else None
+
+
+def _missing(view: RoundView, terms: Terms) -> tuple[set[str], str]:
+    """Return who has not taken the present phase's step, and the event that tells of it."""
+    match view.state:
+        case "OPEN":
+            return set(terms.hospitals) - set(view.joined), "round.joined"
+        case "SUBMITTING":
+            return set(view.joined) - set(view.submitted), "round.update"
+        case "SUMMED":
+            return set(view.joined) - {*view.answered, *view.reported}, "round.share_sum"
+        case "OPENED":
+            return set(view.contributors) - {msp for msp, _ in view.confirmed}, "round.confirmed"
+        case _:
+            return set(), ""
+
+
+#: What the event of a phase's step is called where people read it.
+_WORDS = {
+    "round.joined": "join",
+    "round.update": "submit",
+    "round.share_sum": "answer",
+    "round.confirmed": "confirm",
+}
+
+
 def awaited(view: RoundView, terms: Terms, now_s: float) -> str:
     """Return whom or what a waiting hospital waits for, as words for people.
 
@@ -252,14 +294,8 @@ def awaited(view: RoundView, terms: Terms, now_s: float) -> str:
     >>> awaited(RoundView("OPEN", 60, joined=("AMSP",)), terms, 20.0)
     'waiting for BMSP, CMSP to join (at most 40 s)'
     """
-    contributors = set(view.contributors)
-    missing, what = {
-        "OPEN": (set(terms.hospitals) - set(view.joined), "join"),
-        "SUBMITTING": (set(view.joined) - set(view.submitted), "submit"),
-        "SUMMED": (set(view.joined) - {*view.answered, *view.reported}, "answer"),
-        "OPENED": (contributors - {msp for msp, _ in view.confirmed}, "confirm"),
-    }.get(view.state, (set(), ""))
+    missing, event = _missing(view, terms)
     if not missing:
         return "waiting for the ledger"
     left_s = max(0, round(view.deadline_s - now_s))
-    return f"waiting for {', '.join(sorted(missing))} to {what} (at most {left_s} s)"
+    return f"waiting for {', '.join(sorted(missing))} to {_WORDS[event]} (at most {left_s} s)"

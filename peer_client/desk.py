@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from peer_client.sealing import Journal, SealingKeys
+    from peer_client.sealing.transcript import RoundTranscript
+    from peer_client.store import ModelState
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,23 @@ def unwatched(notice: Notice) -> None:
     """Tell nobody."""
 
 
+@dataclass(slots=True)
+class Recall:
+    """What was proved a moment ago and cannot change: found again rather than proved again.
+
+    Attributes:
+        transcript: The last round's joined hospitals, each key proved to be signed by its owner.
+        parent: The model that the last round started from, proved to be the one published: its
+            digest, how many rounds were published before, the model. The digest alone would not
+            do: it leaves out the clipping scales.
+        trained: The round and the vector trained in it, as it lies in the store.
+    """
+
+    transcript: RoundTranscript | None = None
+    parent: tuple[str, int, ModelState] | None = None
+    trained: tuple[int, NDArray[np.float32]] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """A hospital at work on a study.
@@ -96,6 +115,7 @@ class Desk:
         watch: Told of every act.
         grace_s: What each place in the round's order waits before closing a phase, seconds.
         level_s: Longest wait for all members' peers to be level, seconds.
+        recall: What need not be proved twice; it may be lost at any moment.
     """
 
     ledger: HospitalLedger
@@ -113,6 +133,7 @@ class Desk:
     watch: Callable[[Notice], None] = unwatched
     grace_s: float = 2.0
     level_s: float = 5.0
+    recall: Recall = field(default_factory=Recall, repr=False)
 
     @property
     def msp_id(self) -> str:

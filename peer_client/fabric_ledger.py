@@ -31,6 +31,7 @@ from peer_client.ledger import (
     LedgerTransaction,
     OrderingClaim,
     PrivateDataError,
+    StepsAwaited,
     is_private_data,
 )
 
@@ -61,7 +62,7 @@ class FabricLedger:
         self._asks = (self._msp_id,) if is_hospital else ()
         self._newest = ""
         self._changed = threading.Condition()
-        self._pending: set[str] = set()
+        self._pending: set[tuple[str, str]] = set()  # event's name, MSP
         self._events: ChaincodeEventStream | None = None
         self._follower: threading.Thread | None = None
 
@@ -127,7 +128,9 @@ class FabricLedger:
             if behind:
                 logger.debug("not level after %.1f s: %s", timeout_s, ", ".join(behind))
 
-    def wait_change(self, timeout_s: float, events: Collection[str] = ()) -> None:
+    def wait_change(
+        self, timeout_s: float, events: Collection[str] = (), steps: StepsAwaited | None = None
+    ) -> None:
         """Return at the next event of another member that counts, or after the time."""
         if self._follower is None:
             self._events = self._contract.events()
@@ -138,7 +141,9 @@ class FabricLedger:
         wanted = frozenset(events)
 
         def come() -> bool:
-            return bool(self._pending & wanted if wanted else self._pending)
+            if steps is not None and steps.are_in(self._pending):
+                return True
+            return any(not wanted or name in wanted for name, _ in self._pending)
 
         with self._changed:
             self._changed.wait_for(come, timeout_s)
@@ -149,21 +154,14 @@ class FabricLedger:
         try:
             for event in events:
                 self._newest = event.transaction_id
-                if self._is_own(event.payload):
+                sender = _sender(event.payload)
+                if sender == self._msp_id:
                     continue  # what this client did it knows, and its peer had committed it
                 with self._changed:
-                    self._pending.add(event.name)
+                    self._pending.add((event.name, sender))
                     self._changed.notify_all()
         except NetworkError as error:
             logger.warning("the peer's events are lost (%s); asking by the clock instead", error)
-
-    def _is_own(self, payload: bytes) -> bool:
-        """Return whether an event tells of a transaction of this hospital."""
-        try:
-            told = json.loads(payload)
-        except ValueError:
-            return False
-        return isinstance(told, dict) and told.get("msp") == self._msp_id
 
     def blocks(self, start: int, stop: int | None = None) -> Iterator[LedgerBlock]:
         """Yield blocks from the own peer."""
@@ -201,6 +199,15 @@ class FabricLedger:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _sender(payload: bytes) -> str:
+    """Return whose transaction an event tells of, empty where it does not say."""
+    try:
+        told = json.loads(payload)
+    except ValueError:
+        return ""
+    return str(told.get("msp", "")) if isinstance(told, dict) else ""
 
 
 def _translated(error: EvaluateError | EndorseError) -> Exception:

@@ -66,6 +66,31 @@ class OrderingClaim:
     consenter_msps: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class StepsAwaited:
+    """One step of a round, taken by several members, of which enough are worth waking up for.
+
+    Attributes:
+        event: Name of the event that tells of the step.
+        members: MSPs whose step is still missing.
+        enough: How many of them; at least 1.
+    """
+
+    event: str
+    members: frozenset[str]
+    enough: int
+
+    def are_in(self, events: Collection[tuple[str, str]]) -> bool:
+        """Return whether enough of them are among events, given by name and MSP.
+
+        >>> awaited = StepsAwaited("round.update", frozenset({"AMSP", "BMSP"}), 2)
+        >>> awaited.are_in({("round.update", "AMSP"), ("round.joined", "BMSP")})
+        False
+        """
+        come = {msp for name, msp in events if name == self.event}
+        return len(come & self.members) >= self.enough
+
+
 class ConflictError(Exception):
     """Another transaction came first (MVCC or phantom read); reading again shows what it did."""
 
@@ -133,12 +158,15 @@ class HospitalLedger(Protocol):
     def wait_everywhere(self, transaction_id: str, timeout_s: float) -> tuple[str, ...]:
         """Wait until every member's peer has committed; return the members that have not."""
 
-    def wait_change(self, timeout_s: float, events: Collection[str] = ()) -> None:
+    def wait_change(
+        self, timeout_s: float, events: Collection[str] = (), steps: StepsAwaited | None = None
+    ) -> None:
         """Return when another member's transaction has set an event, or after the time.
 
         Args:
             timeout_s: Longest wait, seconds.
             events: Names that count; any where none is given. Events since the last call count too.
+            steps: A step that counts as well, once enough members have taken it.
         """
 
     def settle(self, timeout_s: float) -> None:

@@ -27,6 +27,7 @@ from peer_client.ledger import (
     LedgerTransaction,
     OrderingClaim,
     PrivateDataError,
+    StepsAwaited,
     is_private_data,
 )
 from peer_client.memory_identity import MemoryMember
@@ -110,7 +111,9 @@ class MemoryHospital:
     def settle(self, timeout_s: float) -> None:
         """Return at once: peers share one store."""
 
-    def wait_change(self, timeout_s: float, events: Collection[str] = ()) -> None:
+    def wait_change(
+        self, timeout_s: float, events: Collection[str] = (), steps: StepsAwaited | None = None
+    ) -> None:
         """Return when any block has come since the last call, or after the time."""
         with self._ledger.changed:
             if self._ledger.height == self._seen:

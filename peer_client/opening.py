@@ -12,20 +12,23 @@ from __future__ import annotations
 
 import json
 
-from chaincode.canonical import encode, plain
+from chaincode.canonical import encode, plain, sha256_hex
 from chaincode.records import ConfirmationClaim
 from chaincode.shares import ShareSums, find_round_key, read_share_sum
 from peer_client import lineage, submission
 from peer_client.desk import Desk
 from peer_client.errors import SumMismatchError
-from peer_client.round_records import RoundRecords, read_share_sums
+from peer_client.round_records import AnswerSummary, RoundRecords, read_share_sums
 from peer_client.round_sum import checked_sum, made_sum
 from peer_client.sealing.answer import ReceivedBox, ShareSum, answer_once
 from peer_client.update import model_digest
 
 
-def answer(desk: Desk, records: RoundRecords) -> None:
+def answer(desk: Desk, records: RoundRecords) -> AnswerSummary:
     """Answer for the round's aggregate, once, or report boxes that do not open.
+
+    Returns:
+        What the ledger now shows of it.
 
     Raises:
         SumMismatchError: The sum made here is not the one recorded.
@@ -62,6 +65,8 @@ def answer(desk: Desk, records: RoundRecords) -> None:
         json.dumps(list(unopened)),
         transient={"share_sum": found.content} if isinstance(found, ShareSum) else None,
     )
+    content = found.content if isinstance(found, ShareSum) else b""
+    return AnswerSummary(aggregate.digest, sha256_hex(content) if content else "", unopened)
 
 
 def record_key(desk: Desk, records: RoundRecords) -> None:

@@ -40,12 +40,13 @@ from peer_client.decision import (
     Patience,
     Terms,
     awaited,
+    missing_steps,
     next_act,
     order_of_round,
 )
 from peer_client.desk import Desk, Notice
 from peer_client.errors import BundleMissingError, SumMismatchError
-from peer_client.ledger import ConflictError
+from peer_client.ledger import ConflictError, StepsAwaited
 from peer_client.round_records import RoundRecords, read_round
 from peer_client.sealing.errors import OpeningError, ShareRefusedError
 
@@ -75,8 +76,6 @@ MOVES = frozenset(
         "give_up_vote",
     )
 )  # fmt: skip
-#: Events that only whoever closes a phase first waits for; the others look by the clock.
-STEPS = frozenset({"round.joined", "round.update", "round.share_sum", "round.confirmed"})
 
 
 class TrainingOvertakenError(Exception):
@@ -114,6 +113,7 @@ class _Memory:
     seconds: dict[str, float] = field(default_factory=dict)
     told: str = ""
     refused_since_s: float | None = None
+    known: RoundRecords | None = None
 
 
 class HospitalRound:
@@ -133,7 +133,9 @@ class HospitalRound:
         order = order_of_round(active, number)
         rank = order.index(desk.msp_id) if desk.msp_id in order else len(order)
         self._patience = Patience(rank, desk.grace_s)
-        self._awaited = MOVES | STEPS if rank == 0 else MOVES
+        self._closes_first = rank == 0
+        self._steps: StepsAwaited | None = None
+        self._runs = False
         self._memory = _Memory()
 
     def records(self) -> RoundRecords | None:
@@ -162,12 +164,17 @@ class HospitalRound:
             JoinSignatureError: A joined hospital's key is not signed by it.
             ChainBrokenError: A model made here is not the one its round published.
         """
-        records = self.records()
+        records = self._memory.known or self.records()
+        self._memory.known = None
         act = self._decide(records)
         if act in CLOSING and not self._patience.is_due(act, self.desk.now_s()):
             act = Act.WAIT
         if act is Act.WAIT and records is not None:
-            self._say("wait", awaited(records.view(), self._terms, self.desk.now_s()))
+            view = records.view()
+            self._say("wait", awaited(view, self._terms, self.desk.now_s()))
+            self._steps = missing_steps(view, self._terms) if self._closes_first else None
+        if act is Act.DONE:
+            self._go_on(records)
         if act in (Act.WAIT, Act.DONE):
             return act
         if act is not Act.SUBMIT:
@@ -187,6 +194,16 @@ class HospitalRound:
         sealing_s = self._memory.seconds.get("seal", 0.0) - sealing_s
         self._took(act.name.lower(), time.monotonic() - begin - sealing_s)
         return act
+
+    def _go_on(self, records: RoundRecords | None) -> None:
+        """Take the next act from these records, where `run` has nothing else to do in between.
+
+        Nobody's transaction makes a hospital's own act wrong here, it only makes waiting for it
+        needless; and `run` reads the ledger again after every wait, which an event ends that has
+        come meanwhile.
+        """
+        if self._runs:
+            self._memory.known = records
 
     def _took(self, phase: str, seconds: float) -> None:
         """Add to the seconds of a phase."""
@@ -212,6 +229,10 @@ class HospitalRound:
             poll_s: Longest wait for an event before the ledger is read again, seconds.
         """
         waited = 0.0
+        self._runs = True
+        # The events are followed from here on: what comes while this hospital works ends the wait.
+        self.desk.ledger.wait_change(0.0)
+        self._memory.known = None
         while True:
             act = self.step()
             if act is Act.DONE:
@@ -219,12 +240,13 @@ class HospitalRound:
                 return self.finish()
             if act is Act.WAIT:
                 begin = time.monotonic()
-                self.desk.ledger.wait_change(self._pause_s(poll_s), self._awaited)
+                self.desk.ledger.wait_change(self._pause_s(poll_s), MOVES, self._steps)
+                self._steps = None
                 waited += time.monotonic() - begin
 
     def finish(self) -> RoundOutcome:
         """Write down the round's facts, wipe what it needed, and return how it ended."""
-        records = self.records()
+        records = self._memory.known or self.records()
         if records is None or records.record.state not in ENDED:
             raise NotFoundError(f"round {self.number} of {self.desk.study.study} has not ended")
         record = records.record
@@ -270,6 +292,7 @@ class HospitalRound:
                 self._join(records)
             case Act.TRAIN:
                 submission.train(self.desk, records, self._check_overtaken)
+                self._go_on(records)
             case Act.CLOSE_JOINS:
                 self._close("close_joins")
             case Act.SUBMIT:
@@ -307,6 +330,8 @@ class HospitalRound:
         except SuspendedError as error:
             self._memory.suspended = True
             self._say("join", f"this hospital takes no part: {error.sentence}")
+        else:
+            self._go_on(records.joined_by(self.desk.msp_id))
 
     def _submit_update(self, records: RoundRecords) -> None:
         """Seal the update if that has not been done, and send it."""
@@ -315,7 +340,7 @@ class HospitalRound:
         payload = submission.sealed_upload(self.desk, records)
         self._took("seal", time.monotonic() - begin)
         self._tell(Act.SUBMIT)
-        submission.send(self.desk, records, payload)
+        self._go_on(records.updated_by(submission.send(self.desk, records, payload)))
 
     def _aggregate(self) -> None:
         try:
@@ -327,7 +352,8 @@ class HospitalRound:
     def _answer(self, records: RoundRecords) -> None:
         """Answer once, or remember why this hospital does not answer."""
         try:
-            opening.answer(self.desk, records)
+            found = opening.answer(self.desk, records)
+            self._go_on(records.answered_by(self.desk.msp_id, found))
         except (SumMismatchError, ShareRefusedError) as error:
             self._memory.answer_refused = str(error)
             logger.warning("round %d: no answer: %s", self.number, error)
@@ -352,6 +378,7 @@ class HospitalRound:
         """
         try:
             opening.apply_round(self.desk, records)
+            self._go_on(records)
         except OpeningError as error:
             if records.record.state in ENDED:
                 raise

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from chaincode.canonical import Record, encode
@@ -82,6 +82,18 @@ class RoundRecords:
     def layout(self, polynomials: int) -> UploadLayout:
         """Return where everything of an upload of this round lies."""
         return UploadLayout(polynomials, len(self.joined))
+
+    def joined_by(self, msp: str) -> RoundRecords:
+        """Return these records with one more join."""
+        return replace(self, joins=tuple(sorted({*self.joins, msp})))
+
+    def updated_by(self, manifest: Manifest) -> RoundRecords:
+        """Return these records with one more update."""
+        return replace(self, updates=_with(self.updates, manifest.msp, manifest))
+
+    def answered_by(self, msp: str, answer: AnswerSummary) -> RoundRecords:
+        """Return these records with one more answer."""
+        return replace(self, answers=_with(self.answers, msp, answer))
 
     def view(self) -> RoundView:
         """Return what the next decision depends on."""
@@ -161,6 +173,13 @@ def read_rounds(ledger: HospitalLedger, study: str) -> tuple[Round, ...]:
         bookmark = answer["next"]
         if not bookmark:
             return tuple(found)
+
+
+V = TypeVar("V")
+
+
+def _with(known: Mapping[str, V], msp: str, one: V) -> dict[str, V]:
+    return dict(sorted({**known, msp: one}.items()))
 
 
 def _one(kind: type[R], value: Any) -> R:
