@@ -43,6 +43,7 @@ class Demo:
         hospitals_file: YAML file that says which parts are whose.
         hospitals: Names of the hospitals, the first one proposes.
         rounds: Rounds to train.
+        personal: When hospitals choose what they serve: "each", "last" or "off".
         study: Name of this run's study.
     """
 
@@ -52,6 +53,7 @@ class Demo:
     hospitals_file: Path
     hospitals: tuple[str, ...]
     rounds: int
+    personal: str
     study: str = ""
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
@@ -183,11 +185,14 @@ def train(demo: Demo) -> None:
     for name in demo.hospitals:
         command = [*demo.member(name), "train", "--study", demo.study]
         command += ["--rounds", str(demo.rounds), "--data", str(demo.data)]
-        command += ["--hospitals", str(demo.hospitals_file), "--json"]
+        command += ["--hospitals", str(demo.hospitals_file), "--personal", demo.personal, "--json"]
         say(shown(command) + " &")
         result = demo.output / f"{name}.rounds.json"
         with logs[name].open("w") as log, result.open("w") as rounds:
             clients[name] = demo.start(command, stdout=rounds, stderr=log)
+    if demo.personal == "off":
+        say("  Each hospital serves the shared model here. DEMO_OPTIONS=--personal=last lets each")
+        say("  choose between that, its own and an adapted one: about three minutes more.")
     say(f"  logs: {demo.output}/<hospital>.log")
     watch(clients, logs)
     for name, client in clients.items():
@@ -275,7 +280,7 @@ def report(demo: Demo) -> list[Path]:
 def print_tables(rows: Sequence[RoundRow]) -> None:
     """Print what the rounds cost, and what they brought each hospital."""
     from peer_client.cli.output import print_table
-    from peer_client.report import metric_cell, short_name, table_cells
+    from peer_client.report import metric_cell, served_cells, short_name, table_cells
 
     title = "Rounds: longest seconds of any hospital by phase, bytes of all on the ledger"
     print_table(title, *table_cells([replace(row, metrics={}) for row in rows]))
@@ -289,6 +294,7 @@ def print_tables(rows: Sequence[RoundRow]) -> None:
             for row in rows
         ],
     )
+    print_table("What each hospital serves", *served_cells(rows))
 
 
 def masks(demo: Demo) -> list[MaskPicture]:
@@ -302,7 +308,7 @@ def masks(demo: Demo) -> list[MaskPicture]:
 
     first = demo.hospitals[0]
     file = demo.output / f"{first}.keras"
-    export = ["model", "export", "--study", demo.study, "--output", str(file)]
+    export = ["model", "export", "--study", demo.study, "--federated", "--output", str(file)]
     run(demo, [*demo.member(first), *export])
     set_threads(2)
     net = read_exported(file)
@@ -398,10 +404,18 @@ def play(demo: Demo, own_data: bool) -> list[Path]:
 @click.option(
     "--rounds", type=click.IntRange(1), help="Rounds to train (default: 3, with --data 4)."
 )
+@click.option(
+    "--personal", type=click.Choice(["each", "last", "off"]), default="off", show_default=True,
+    help="When each hospital chooses what it serves; costs training of its own.",
+)  # fmt: skip
 @click.option("--root", type=click.Path(file_okay=False, path_type=Path),
               help="Where the consortium lies (default: under the XDG data folder).")  # fmt: skip
 def main(
-    data: Path | None, hospitals_file: Path | None, rounds: int | None, root: Path | None
+    data: Path | None,
+    hospitals_file: Path | None,
+    rounds: int | None,
+    personal: str,
+    root: Path | None,
 ) -> None:
     """Run a whole consortium on this machine: four hospitals train one network together."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -421,6 +435,7 @@ def main(
         hospitals_file=hospitals_file,
         hospitals=names,
         rounds=rounds or (4 if data else 3),
+        personal=personal,
     )
     with nothing_left_running(demo):
         try:

@@ -23,7 +23,7 @@ from network.consortium.member import MemberDirectory
 from network.errors import NetworkError
 from peer_client import lineage
 from peer_client.decision import ENDED
-from peer_client.desk import Desk, Notice, Trainer
+from peer_client.desk import Desk, Notice, Serving, Trainer
 from peer_client.errors import (
     NotOfStudyError,
     RoundsAbandonedError,
@@ -126,6 +126,7 @@ def open_desk(
     *,
     watch: Callable[[Notice], None],
     environment: Mapping[str, str],
+    serving: Serving | None = None,
     initial: Callable[[], NDArray[np.float32]] | None = None,
 ) -> Iterator[Desk]:
     """Yield the desk of a study, held by this process alone.
@@ -136,6 +137,7 @@ def open_desk(
         trainer: Works on own patients.
         watch: Told of every act.
         environment: Says where memory-backed storage is (XDG_RUNTIME_DIR).
+        serving: Chooses what is served after each round; by default nothing is chosen.
         initial: Gives the shared weights before round 1; by default those kept here, else those
             of the study's network and seed.
 
@@ -168,6 +170,7 @@ def open_desk(
             initial=draw,
             now_s=time.time,
             entropy=os.urandom,
+            serving=serving,
             watch=watch,
         )
 

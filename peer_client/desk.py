@@ -55,6 +55,22 @@ class Trainer(Protocol):
         """Return `auc_before`, `auc_after` and others on own validation patients, in millionths."""
 
 
+#: Told (what is done, steps done, steps in all) while a hospital chooses; 0 where there are none.
+ServingProgress = Callable[[str, int, int], None]
+
+
+class Serving(Protocol):
+    """What a hospital does around the rounds to serve what is best on its own patients."""
+
+    def train_alone(self, task: TrainingTask, progress: TrainingProgress) -> None:
+        """Take the steps of the model trained alone that this round needs."""
+
+    def serve(
+        self, task: TrainingTask, shared: NDArray[np.float32], progress: ServingProgress
+    ) -> Mapping[str, int]:
+        """Choose after a round; return the figures that go to the ledger, in millionths."""
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """What is told to whoever watches a round.
@@ -109,6 +125,7 @@ class Desk:
         journal: What must not be done twice.
         sealing_keys: Round keys of this hospital, in memory-backed storage.
         trainer: Trains and evaluates on own patients.
+        serving: Chooses what is served after each round; None serves the shared model.
         initial: Draws the shared weights that the study starts from, `(parameters,)`.
         now_s: Unix time, seconds.
         entropy: Random bytes, as `os.urandom`.
@@ -130,6 +147,7 @@ class Desk:
     initial: Callable[[], NDArray[np.float32]]
     now_s: Callable[[], float]
     entropy: Callable[[int], bytes]
+    serving: Serving | None = None
     watch: Callable[[Notice], None] = unwatched
     grace_s: float = 2.0
     level_s: float = 5.0

@@ -16,7 +16,7 @@ from chaincode.canonical import encode, plain, sha256_hex
 from chaincode.records import ConfirmationClaim
 from chaincode.shares import ShareSums, find_round_key, read_share_sum
 from peer_client import lineage, submission
-from peer_client.desk import Desk
+from peer_client.desk import Desk, Notice
 from peer_client.errors import SumMismatchError
 from peer_client.round_records import AnswerSummary, RoundRecords, read_share_sums
 from peer_client.round_sum import checked_sum, made_sum
@@ -118,18 +118,28 @@ def apply_round(desk: Desk, records: RoundRecords) -> None:
 
 
 def confirm(desk: Desk, records: RoundRecords) -> None:
-    """Judge the new model on own validation patients; put digest and metrics on the ledger."""
+    """Judge the new model on own validation patients; put digest and metrics on the ledger.
+
+    What this hospital serves is chosen here too; the vote follows from the shared model alone.
+    """
     number = records.record.round
     model = desk.store.read_model(number)
     if model is None:  # pragma: no cover - the decision table asks for it first
         raise SumMismatchError(f"round {number} was not opened here")
-    metrics = desk.trainer.metrics_ppm(submission.training_task(desk, records), model.weights)
+    task = submission.training_task(desk, records)
+    metrics = dict(desk.trainer.metrics_ppm(task, model.weights))
+    if desk.serving is not None:
+
+        def told(text: str, done: int, total: int) -> None:
+            desk.watch(Notice(number, "confirm", text, done, total))
+
+        metrics |= desk.serving.serve(task, model.weights, told)
     claim = ConfirmationClaim(
         model_sha256=model_digest(model.weights),
         parent_sha256=records.record.parent_sha256,
         metrics_ppm=dict(sorted(metrics.items())),
     )
-    desk.store.write_facts(number, {"metrics_ppm": dict(metrics)})
+    desk.store.write_facts(number, {"metrics_ppm": metrics})
     desk.ledger.submit(
         "confirm_model", desk.study.study, str(number), encode(plain(claim)).decode("ascii")
     )

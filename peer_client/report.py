@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from peer_client.personal.ledger_figures import COUNTS, candidates_text, served_text
 from peer_client.store import write_file
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def write_report(
         save_figure(mask_grid(masks), folder / "masks.png")
         pictures.append("![Lesion masks over CT](masks.png)")
     lines = [f"# {title}", "", f"*{RESEARCH_USE}*", "", *markdown_table(rounds), ""]
-    lines += [*pictures, "", *closing, ""]
+    lines += [*markdown_served(rounds), *pictures, "", *closing, ""]
     write_file(folder / "report.json", _report_json(title, rounds))
     page = folder / "report.md"
     write_file(page, "\n".join(lines).encode())
@@ -183,6 +184,39 @@ def markdown_table(rounds: Sequence[RoundRow]) -> list[str]:
     head, rows = table_cells(rounds)
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     return lines + ["| " + " | ".join(cells) + " |" for cells in rows]
+
+
+def served_cells(rounds: Sequence[RoundRow]) -> tuple[list[str], list[list[str]]]:
+    """Return the head and rows of a table of what each hospital serves after its last choice.
+
+    >>> served_cells([RoundRow(1, "PUBLISHED", (), 0, metrics={"AMSP": {"auc_after": 0.5}})])[1]
+    [['A', '-', 'federated: nothing was chosen', '-']]
+    """
+    head = ["hospital", "round", "serves (AUC, validation)"]
+    head += ["on validation: alone, federated, adapted, mixture"]
+    rows = []
+    for msp in sorted({msp for row in rounds for msp in row.metrics}):
+        cells = [short_name(msp), "-", "federated: nothing was chosen", "-"]
+        for row in rounds:
+            metrics = {
+                name: round(value if name in COUNTS else 1e6 * value)
+                for name, value in row.metrics.get(msp, {}).items()
+            }
+            if row.state == "PUBLISHED" and (served := served_text(metrics)):
+                cells = [short_name(msp), str(row.round_number), served]
+                cells += [candidates_text(metrics) or "-"]
+        rows.append(cells)
+    return head, rows
+
+
+def markdown_served(rounds: Sequence[RoundRow]) -> list[str]:
+    """Return the table of what hospitals serve as Markdown lines; none without metrics."""
+    head, rows = served_cells(rounds)
+    if not rows:
+        return []
+    lines = ["## What each hospital serves", "", "| " + " | ".join(head) + " |"]
+    lines += ["|" + " --- |" * len(head)]
+    return [*lines, *("| " + " | ".join(cells) + " |" for cells in rows), ""]
 
 
 def short_name(msp_id: str) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from peer_client.errors import SettingsError
 from peer_client.lineage import initial_model
 from peer_client.models import read_exported
+from peer_client.personal.served import read_facts
 from peer_client.study_file import initial_shared, shared_part
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def exported_shared(path: Path, weights: Sequence[Weight]) -> NDArray[np.float32
     """Return the shared weights of an exported model.
 
     Args:
-        path: A file of `hospital-client model export`.
+        path: A file of `hospital-client model export --federated`.
         weights: The manifest of the study that starts from it.
 
     Returns:
@@ -43,6 +44,11 @@ def exported_shared(path: Path, weights: Sequence[Weight]) -> NDArray[np.float32
     """
     from model.weights import get_vector
 
+    if read_facts(path) is not None:
+        raise SettingsError(
+            f"{path} is what one hospital serves; a study starts from the shared model, which "
+            "`model export --federated` writes"
+        )
     net = read_exported(path)
     mine = [(each.name, tuple(each.shape)) for each in net.manifest]
     wanted = [(each.name, tuple(each.shape)) for each in weights]
@@ -57,7 +63,7 @@ def take_starting_model(study: Study, store: StudyStore, path: Path) -> None:
     Args:
         study: The study's terms.
         store: Its files here.
-        path: A file of `hospital-client model export`.
+        path: A file of `hospital-client model export --federated`.
 
     Raises:
         StudyClaimError: It is not the model that the study's record names.

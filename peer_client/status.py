@@ -19,6 +19,7 @@ from peer_client.decision import (
     next_act,
 )
 from peer_client.ledger import HospitalLedger
+from peer_client.personal.ledger_figures import is_of_choice, served_text
 from peer_client.round_records import read_round
 from peer_client.store import StudyStore
 from peer_client.study import StudyState, list_studies, read_study
@@ -87,6 +88,8 @@ def study_status(ledger: HospitalLedger, store: StudyStore, state: StudyState) -
         "has_model_in_force": in_force or state.published_rounds == 0,
         "newest_model": models[-1] if models else 0,
         "metrics_ppm": {name: metrics[name] for name in SHOWN if name in metrics},
+        "serves": served_text(metrics),
+        "choice_ppm": {name: value for name, value in metrics.items() if is_of_choice(name)},
     }
 
 

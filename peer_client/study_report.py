@@ -13,6 +13,7 @@ import numpy as np
 from peer_client.audit import AuditProgress, check_chain
 from peer_client.ct.cohort import SliceSet
 from peer_client.ledger import HospitalLedger
+from peer_client.personal.ledger_figures import COUNTS
 from peer_client.report import MaskPicture, RoundRow
 from peer_client.round_records import RoundRecords, read_round, read_rounds
 from peer_client.store import StudyStore
@@ -60,7 +61,10 @@ def round_row(records: RoundRecords, store: StudyStore, ledger_bytes: int) -> Ro
         ledger_bytes=ledger_bytes,
         upload_bytes=max((each.upload_bytes for each in records.updates.values()), default=0),
         metrics={
-            msp: {name: value / 1e6 for name, value in each.metrics_ppm.items()}
+            msp: {
+                name: float(value) if name in COUNTS else value / 1e6
+                for name, value in each.metrics_ppm.items()
+            }
             for msp, each in records.confirmations.items()
         },
     )

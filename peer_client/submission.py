@@ -103,7 +103,9 @@ def training_task(desk: Desk, records: RoundRecords) -> TrainingTask:
 
 
 def train(desk: Desk, records: RoundRecords, look_up: Callable[[], None]) -> None:
-    """Train from the parent model and keep the result.
+    """Train from the parent model and keep the result; then the hospital's own model, if any.
+
+    The shared result is kept first: whoever is stopped afterwards has something to submit.
 
     Args:
         desk: The hospital.
@@ -113,16 +115,19 @@ def train(desk: Desk, records: RoundRecords, look_up: Callable[[], None]) -> Non
     number = records.record.round
     looked_s = desk.now_s()
 
-    def progress(done: int, total: int) -> None:
+    def progress(text: str, done: int, total: int) -> None:
         nonlocal looked_s
-        desk.watch(Notice(number, "train", "train", done, total))
+        desk.watch(Notice(number, "train", text, done, total))
         if desk.now_s() - looked_s > LOOK_UP_S:
             look_up()
             looked_s = desk.now_s()
 
-    vector = desk.trainer.train(training_task(desk, records), progress)
+    task = training_task(desk, records)
+    vector = desk.trainer.train(task, lambda done, total: progress("train", done, total))
     desk.store.write_trained(number, vector)
     desk.recall.trained = (number, vector)
+    if desk.serving is not None:
+        desk.serving.train_alone(task, lambda done, total: progress("train alone", done, total))
 
 
 def sealed_upload(desk: Desk, records: RoundRecords) -> bytes:

@@ -15,6 +15,7 @@ from peer_client.cli.output import (
     print_json,
     print_table,
 )
+from peer_client.personal.ledger_figures import candidates_text, served_text
 from peer_client.report import short_name
 
 
@@ -102,7 +103,10 @@ def round_(member: Path | None, name: str, number: int, as_json: bool) -> None:
     refused = aggregate["refused"] if aggregate else {}
     print_table(
         "hospitals",
-        ["hospital", "joined", "upload bytes", "in the sum", "answered", "vote", "AUC", "Dice"],
+        [
+            *("hospital", "joined", "upload bytes", "in the sum", "answered", "vote", "AUC"),
+            *("Dice", "serves"),
+        ],
         [
             _hospital_row(found, msp, contributors, refused)
             for msp in sorted({*found["joins"], *found["updates"], *found["confirmations"]})
@@ -138,6 +142,7 @@ def _hospital_row(
         {0: "against", 1: "for"}.get(confirmation.get("vote", -1), "-"),
         _change(metrics, "auc"),
         _change(metrics, "dice"),
+        served_text(metrics) or "-",
     )
 
 
@@ -171,7 +176,10 @@ def hospital(member: Path | None, name: str | None, as_json: bool) -> None:
         print_table(
             f"{msp_id} in {each['study']} (negative label: {each['label_negative']})"
             + (", suspended" if each["suspended"] else ""),
-            ["round", "state", "joined", "upload bytes", "in the sum", "answered", "false", "AUC"],
+            [
+                *("round", "state", "joined", "upload bytes", "in the sum", "answered", "false"),
+                *("AUC", "serves", "on validation: alone, federated, adapted, mixture"),
+            ],
             [
                 (
                     row["round"],
@@ -182,6 +190,8 @@ def hospital(member: Path | None, name: str | None, as_json: bool) -> None:
                     "yes" if row["answered"] else _names(row["unopened"]) or "no",
                     "yes" if row["false_share_sum"] else "no",
                     _change(row["metrics_ppm"], "auc"),
+                    served_text(row["metrics_ppm"]) or "-",
+                    candidates_text(row["metrics_ppm"]) or "-",
                 )
                 for row in each["rounds"]
             ],

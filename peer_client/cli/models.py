@@ -52,7 +52,8 @@ def predict(
     A volume is a folder of DICOM files, a NIfTI file or an npz file. Gives the probability of the
     finding with its calibration, calls at the stored operating points, the lesion's share of the
     lung, and its mask (PNG for slices, NIfTI on the volume's own grid for volumes). Without --model
-    what this hospital has of the study decides. Research use, not a diagnosis.
+    what this hospital serves of the study decides, else the study's model. Research use, not a
+    diagnosis.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from model.threads import set_threads
@@ -92,7 +93,7 @@ def _print_slices(found: Prediction) -> None:
 def _decider(member: Path | None, name: str | None, model_file: Path | None) -> Decider:
     """Return what predicts: the file's model, else what this hospital has of a study."""
     from peer_client.client import chosen_study, member_client
-    from peer_client.personal.in_force import federated_decider
+    from peer_client.personal.in_force import decider_in_force
     from peer_client.personal.reading import open_decider
 
     if model_file is not None:
@@ -100,7 +101,7 @@ def _decider(member: Path | None, name: str | None, model_file: Path | None) -> 
     with member_client(member) as client:
         state = chosen_study(client.ledger, name)
     store = client.store(state.terms.study)
-    return federated_decider(state.terms, store, client.ledger.msp_id, state.model_sha256)
+    return decider_in_force(state.terms, store, client.ledger.msp_id, state.model_sha256)
 
 
 @click.group(cls=CommandGroup)
@@ -114,31 +115,49 @@ def model() -> None:
     help="File to write, ending in .keras; its facts go beside it as .json.",
 )  # fmt: skip
 @click.option("--study", "name", metavar="STUDY", help="The study; may be left out if only one.")
+@click.option(
+    "--federated", is_flag=True,
+    help="The study's shared model, also where this hospital chose to serve something else.",
+)  # fmt: skip
 @json_option
 @click.pass_obj
-def export(member: Path | None, output: Path, name: str | None, as_json: bool) -> None:
+def export(
+    member: Path | None, output: Path, name: str | None, federated: bool, as_json: bool
+) -> None:
     """Write this hospital's current model of a study to a file.
 
-    The shared weights are those of the model in force on the ledger; tensors that the study calls
-    personal are this hospital's own.
+    What the hospital chose to serve after the model in force (its facts go beside it as .json, all
+    members' weights as .npz). Where nothing was chosen, or with --federated, the model in force
+    itself with this hospital's own personal tensors.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from peer_client.client import chosen_study, member_client
     from peer_client.errors import SettingsError
     from peer_client.models import current_model, export_model, facts_of, network_with
+    from peer_client.personal.in_force import served_file
+    from peer_client.personal.served import export_served
 
     if output.suffix != ".keras":
         raise SettingsError(f"--output must end in .keras, not {output.name!r}")
     with member_client(member) as client:
         state = chosen_study(client.ledger, name)
         store = client.store(state.terms.study)
+    served = None if federated else served_file(store, state.model_sha256)
+    if served is not None:
+        facts, files = export_served(served, output)
+        said = f"what {facts['hospital']} serves ({facts['choice']['name']})"
+        number, digest = facts["training"]["round"], state.model_sha256
+    else:
         found = current_model(store, state.model_sha256)
-    facts = facts_of(state.terms, found, client.ledger.msp_id)
-    files = export_model(network_with(state.terms, found, store), facts, output)
+        exported = facts_of(state.terms, found, client.ledger.msp_id)
+        files = export_model(network_with(state.terms, found, store), exported, output)
+        facts, said = exported.to_json(), "the shared model"
+        number, digest = exported.round_number, exported.model_sha256
     if as_json:
-        print_json({**facts.to_json(), "files": [str(each) for each in files]})
+        kind = "federated" if served is None else "served"
+        print_json({**facts, "exported": kind, "files": [str(each) for each in files]})
         return
     click.echo(
-        f"round {facts.round_number} of {facts.study} ({facts.model_sha256[:16]}): "
-        f"{files[0]}, {files[1]}"
+        f"{said} after round {number} of {state.terms.study} ({digest[:16]}): "
+        + ", ".join(map(str, files))
     )

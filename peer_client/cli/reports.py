@@ -49,7 +49,7 @@ def report(
     from peer_client.cli.live import Counter
     from peer_client.client import member_client
     from peer_client.errors import SettingsError
-    from peer_client.report import RESEARCH_USE, table_cells, write_report
+    from peer_client.report import RESEARCH_USE, served_cells, table_cells, write_report
     from peer_client.study import read_study
     from peer_client.study_report import round_rows
 
@@ -69,6 +69,7 @@ def report(
         return
     head, cells = table_cells(rows)
     print_table(f"rounds of {name}", head, cells)
+    print_table("what each hospital serves", *served_cells(rows))
     click.echo(f"{page}\n{RESEARCH_USE}")
 
 

@@ -31,6 +31,15 @@ from peer_client.cli.output import json_option, print_fields, print_json, print_
     "--start-from", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
     help="The exported model that the study starts from, where it starts from one; kept from then.",
 )  # fmt: skip
+@click.option(
+    "--personal", type=click.Choice(["each", "last", "off"]), default="each", show_default=True,
+    help="When to train a model alone, adapt the shared one, and choose what is served: in each "
+    "round, in the last one (of the study, or of --rounds), or never.",
+)  # fmt: skip
+@click.option(
+    "--adapt-steps", type=click.IntRange(0), metavar="N",
+    help="Steps from the shared model when adapting it (default: twice those of a round).",
+)  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True,
               help="Processor threads for training.")  # fmt: skip
 @json_option
@@ -42,6 +51,8 @@ def train(
     folder: Path,
     hospitals_file: Path,
     start_from: Path | None,
+    personal: str,
+    adapt_steps: int | None,
     threads: int,
     as_json: bool,
 ) -> None:
@@ -49,7 +60,8 @@ def train(
 
     Follows the ledger and does what is this hospital's to do next. It may be stopped at any time
     (Ctrl-C) and started again: it goes on where the ledger stands, sends stored uploads again and
-    never encrypts an update or answers twice.
+    never encrypts an update or answers twice. After a round it chooses on its own validation
+    patients what it serves: its own model, the shared one, the adapted one, or a mixture.
     """
     from chaincode.errors import StudyFinishedError
     from peer_client.cli.live import Counter, LiveRound
@@ -63,7 +75,7 @@ def train(
     )
     from peer_client.ct.cohort import load_cohort
     from peer_client.ct.hospitals import hospital_named, read_hospitals
-    from peer_client.hospital import LocalTraining
+    from peer_client.hospital import LocalTraining, network_once
     from peer_client.sealing import forbid_core_dumps
     from peer_client.starting_model import take_starting_model
     from peer_client.study_file import network_of
@@ -92,7 +104,18 @@ def train(
         store = client.store(terms.study)
         if start_from is not None:
             take_starting_model(terms, store, start_from)
-        trainer = LocalTraining(terms, client.ledger.msp_id, cohort, store, threads=threads)
+        network = network_once(terms, threads)
+        trainer = LocalTraining(terms, client.ledger.msp_id, cohort, store, network=network)
+        serving = None
+        if personal != "off":
+            from peer_client.personal.serving import PersonalServing, ServingPlan
+
+            last = min(state.published_rounds + (rounds or terms.rounds), terms.rounds)
+            plan = ServingPlan(
+                adapt_steps=2 * terms.local_steps if adapt_steps is None else adapt_steps,
+                only_after=last - 1 if personal == "last" else None,
+            )
+            serving = PersonalServing(terms, client.ledger.msp_id, cohort, store, network, plan)
         outcomes = []
 
         def before_s(number: int) -> dict[str, float]:
@@ -101,7 +124,9 @@ def train(
 
         with (
             LiveRound(before_s) as live,
-            open_desk(client, terms, trainer, watch=live, environment=os.environ) as desk,
+            open_desk(
+                client, terms, trainer, watch=live, environment=os.environ, serving=serving
+            ) as desk,
         ):
             for outcome in follow(desk, rounds if rounds is not None else terms.rounds):
                 outcomes.append(outcome)
@@ -127,6 +152,7 @@ def outcome_json(outcome: Any, facts: dict[str, Any]) -> dict[str, Any]:
 
 def outcome_line(outcome: Any, facts: dict[str, Any]) -> str:
     """Return how a round ended as one line for people."""
+    from peer_client.personal.ledger_figures import served_text
     from peer_client.report import short_name
 
     metrics = facts.get("metrics_ppm", {})
@@ -138,6 +164,8 @@ def outcome_line(outcome: Any, facts: dict[str, Any]) -> str:
     seconds = sum(facts.get("seconds", {}).values())
     who = ", ".join(short_name(msp) for msp in outcome.contributors) or "nobody"
     parts = [f"round {outcome.round_number} {outcome.state.lower()}", f"sum of {who}", *shown]
+    if served := served_text(metrics):
+        parts.append(f"serves {served}")
     parts.append(f"{seconds:.1f} s")
     if outcome.reason:
         parts.append(outcome.reason)
@@ -178,6 +206,7 @@ def status(member: Path | None, name: str | None, as_json: bool) -> None:
             "published",
             "model here",
             "last metrics",
+            "serves",
         ],
         [
             (
@@ -189,6 +218,7 @@ def status(member: Path | None, name: str | None, as_json: bool) -> None:
                 f"{each['published_rounds']} of {each['rounds']}",
                 "in force" if each["has_model_in_force"] else f"round {each['newest_model']}",
                 ", ".join(f"{k} {v / 1e6:.3f}" for k, v in each["metrics_ppm"].items()) or "-",
+                each["serves"] or "-",
             )
             for each in found["studies"]
         ],

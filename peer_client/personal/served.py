@@ -87,12 +87,34 @@ def save_served(served: ServedModel, path: Path) -> tuple[Path, ...]:
 
     beside = path.with_suffix(".json"), path.with_suffix(".npz")
     set_vector(served.net, served.vectors[served.choice.mask_member])
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     save(served.net, path)
+    path.chmod(0o600)
     arrays = _arrays(served)
     write_file(beside[1], arrays)
     facts = {**_facts(served), "npz_sha256": hashlib.sha256(arrays).hexdigest()}
     write_file(beside[0], json.dumps(facts, indent=1, sort_keys=True).encode())
     return (path, *beside)
+
+
+def export_served(path: Path, output: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
+    """Copy a served model's three files to another name.
+
+    Args:
+        path: Of the Keras file.
+        output: Of the Keras file to write; ends in `.keras`.
+
+    Returns:
+        The facts beside it, and the files written.
+
+    Raises:
+        ServedModelError: A file is absent, damaged or belongs to another model.
+        StoreError: The disk is full, or the folder cannot be written.
+    """
+    files = save_served(load_served(path), output)
+    facts = read_facts(output)
+    assert facts is not None  # noqa: S101 - written a moment ago
+    return facts, files
 
 
 def load_served(path: Path) -> ServedModel:

@@ -1,0 +1,87 @@
+"""What a hospital puts on the ledger about its choice: figures in millionths, and what it serves.
+
+    served            0 federated, without a choice; 1 alone; 2 federated; 3 adapted; 4 mixture
+    served_masks      whose lesion masks it serves, by the same numbers
+    auc_<candidate>   AUC by patient on the hospital's validation patients: alone, federated,
+                      adapted, mixture
+    dice_<model>      mean Dice on its validation masks: alone, federated, adapted
+
+Nothing else of a hospital's own models leaves it. Plain values only, so that an audit that shows
+them loads no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+#: Candidates by their number on the ledger.
+CANDIDATES: Final = ("unchosen", "alone", "federated", "adapted", "mixture")
+#: Metrics of a confirmation that are counts or numbers of something, not millionths.
+COUNTS: Final = frozenset({"validation_patients", "served", "served_masks"})
+#: What a hospital says whose validation patients cannot decide.
+UNCHOSEN: Final[Mapping[str, int]] = {"served": 0}
+
+
+def choice_ppm(
+    served: str,
+    mask_member: str,
+    auc_validation: Mapping[str, float],
+    dice_validation: Mapping[str, float],
+) -> dict[str, int]:
+    """Return a choice as the metrics of a confirmation.
+
+    >>> choice_ppm("mixture", "alone", {"alone": 0.5, "mixture": 0.75}, {})
+    {'served': 4, 'served_masks': 1, 'auc_alone': 500000, 'auc_mixture': 750000}
+    """
+    figures = {f"auc_{name}": value for name, value in auc_validation.items()}
+    figures |= {f"dice_{name}": value for name, value in dice_validation.items()}
+    numbers = {
+        "served": CANDIDATES.index(served),
+        "served_masks": CANDIDATES.index(mask_member),
+    }
+    return numbers | {name: round(1e6 * value) for name, value in figures.items()}
+
+
+def is_of_choice(metric: str) -> bool:
+    """Return whether a metric is one of a choice, not of the vote.
+
+    >>> is_of_choice("auc_adapted"), is_of_choice("served"), is_of_choice("auc_after")
+    (True, True, False)
+    """
+    return metric.startswith("served") or metric.split("_", 1)[-1] in CANDIDATES
+
+
+def served_text(metrics_ppm: Mapping[str, int]) -> str:
+    """Return what the metrics of a confirmation say about the choice, in words; "" for nothing.
+
+    >>> served_text({"served": 3, "auc_adapted": 812345, "auc_alone": 790000})
+    'adapted 0.812 (alone 0.790)'
+    >>> served_text({"served": 1, "auc_alone": 790000}), served_text({"served": 0})
+    ('alone 0.790', 'federated, not chosen')
+    """
+    number = metrics_ppm.get("served")
+    if number is None or not 0 <= number < len(CANDIDATES):
+        return ""
+    name = CANDIDATES[number]
+    if name == "unchosen":
+        return "federated, not chosen"
+    auc = metrics_ppm.get(f"auc_{name}")
+    alone = metrics_ppm.get("auc_alone")
+    text = name if auc is None else f"{name} {auc / 1e6:.3f}"
+    return text if alone is None or name == "alone" else f"{text} (alone {alone / 1e6:.3f})"
+
+
+def candidates_text(metrics_ppm: Mapping[str, int]) -> str:
+    """Return the candidates' AUC, and Dice where there is one, in the order of their numbers.
+
+    >>> candidates_text({"auc_alone": 700000, "dice_alone": 512000, "auc_mixture": 750000})
+    'AUC 0.700, -, -, 0.750; Dice 0.512, -, -, -'
+    """
+    parts = []
+    for kind, label in (("auc", "AUC"), ("dice", "Dice")):
+        found = [metrics_ppm.get(f"{kind}_{name}") for name in CANDIDATES[1:]]
+        if any(value is not None for value in found):
+            shown = ["-" if value is None else f"{value / 1e6:.3f}" for value in found]
+            parts.append(f"{label} {', '.join(shown)}")
+    return "; ".join(parts)

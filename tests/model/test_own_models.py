@@ -1,0 +1,88 @@
+"""What a hospital trains by itself goes on where it stopped, and never differs for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from peer_client.errors import StoreError
+from peer_client.hospital import network_once, training_slices
+from peer_client.personal.own_models import OwnModels
+from peer_client.store import StudyStore
+from peer_client.study_file import initial_shared
+from tests.support.hospitals import MSPS
+from tests.support.tiny_network import slices, study
+
+pytestmark = pytest.mark.tensorflow
+STUDY = study()
+NETWORK = network_once(STUDY, 1)
+
+
+def own_models(folder: Path, msp: str = MSPS[0]) -> OwnModels:
+    return OwnModels(STUDY, msp, training_slices(slices(1)), folder, NETWORK)
+
+
+def nobody(done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+def test_alone_takes_as_many_steps_as_the_rounds_and_no_more(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    models = own_models(tmp_path)
+
+    first = models.alone(1, lambda *each: told.append(each))
+    again = models.alone(1, lambda *each: told.append(each))
+
+    assert told == [(1, 2), (2, 2)]
+    np.testing.assert_array_equal(first, again)
+
+
+def test_training_alone_cut_into_rounds_is_training_at_once_bit_for_bit(tmp_path: Path) -> None:
+    cut = own_models(tmp_path / "cut")
+    cut.alone(1, nobody)
+    # As after a restart: nothing is remembered but the file.
+    went_on = own_models(tmp_path / "cut").alone(2, nobody)
+
+    at_once = own_models(tmp_path / "whole").alone(2, nobody)
+
+    np.testing.assert_array_equal(went_on, at_once)
+
+
+def test_training_that_is_stopped_keeps_what_the_round_before_left(tmp_path: Path) -> None:
+    models = own_models(tmp_path)
+    models.alone(1, nobody)
+    kept = (tmp_path / "alone.bin").read_bytes()
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        models.alone(2, stop)
+
+    assert (tmp_path / "alone.bin").read_bytes() == kept
+    assert (tmp_path / "alone.bin").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "alone.bin").write_bytes(b"short")
+
+    with pytest.raises(StoreError, match=r"alone\.bin is damaged"):
+        own_models(tmp_path).alone(1, nobody)
+
+
+def test_adapting_repeats_and_differs_by_hospital(tmp_path: Path) -> None:
+    from peer_client.hospital import whole_vector
+    from peer_client.study_file import shared_places
+
+    places = shared_places(STUDY.weights)
+    start = whole_vector(STUDY, StudyStore(tmp_path), places, initial_shared(STUDY))
+
+    first, again = (own_models(tmp_path).adapted(start, 1, 3, nobody) for _ in range(2))
+    other = own_models(tmp_path, MSPS[1]).adapted(start, 1, 3, nobody)
+
+    np.testing.assert_array_equal(first, again)
+    assert (first != start).any()
+    assert (first != other).any()
+    assert not (tmp_path / "alone.bin").exists()
