@@ -14,12 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from peer_client.update.errors import ClipRangeError, WeightManifestError
 from peer_client.update.tensors import SharedTensor, check_layout, slices
+
+#: Values worked on at a time: 256 KiB of float64.
+BLOCK: Final = 32_768
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +72,33 @@ def quantise(
         raise WeightManifestError("a weight's change is not finite")
     values = np.full(difference.size, centre, np.int64)
     for (tensor, part), scale in zip(slices(tensors), scales.tolist(), strict=True):
-        if tensor.group not in groups:
-            continue
-        # Clip after scaling: c * (Z / c) may exceed Z by one unit in the last place.
-        scaled = np.clip(difference[part].astype(np.float64) * (centre / scale), -centre, centre)
-        below = np.floor(scaled)
-        up = rng.random(tensor.size) < scaled - below
-        values[part] += (below + up).astype(np.int64)
+        if tensor.group in groups:
+            for block in _blocks(part):
+                values[block] += _rounded(difference[block], centre / scale, centre, rng)
     return values
+
+
+def _rounded(
+    change: NDArray[np.float32], levels_per_unit: float, centre: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Changes as levels from -Z to Z: floor(x + u), u uniform, is x rounded up or down at random.
+
+    u has 24 bits, so that Z + u is exact and below Z + 1 for every width in use; a wider one is
+    held to Z as well.
+    """
+    scaled = change.astype(np.float64)
+    scaled *= levels_per_unit
+    # Clip after scaling: c * (Z / c) may exceed Z by one unit in the last place.
+    np.clip(scaled, -centre, centre, out=scaled)
+    scaled += rng.random(change.size, np.float32)
+    np.floor(scaled, out=scaled)
+    np.minimum(scaled, centre, out=scaled)
+    return scaled.astype(np.int64)
+
+
+def _blocks(part: slice) -> list[slice]:
+    """Cut a tensor's place into pieces whose temporary arrays stay in cache."""
+    return [slice(at, min(at + BLOCK, part.stop)) for at in range(part.start, part.stop, BLOCK)]
 
 
 def quantisation_report(
@@ -109,12 +132,14 @@ def quantisation_report(
     for (tensor, part), scale in zip(slices(tensors), scales.tolist(), strict=True):
         if tensor.group not in groups:
             continue
-        wanted = difference[part].astype(np.float64)
-        got = (values[part] - centre) * (scale / centre)
-        error += float(np.square(got - wanted).sum())
-        total += float(np.square(wanted).sum())
-        clipped += int(np.count_nonzero(np.abs(wanted) > scale))
         count += tensor.size
+        for block in _blocks(part):
+            wanted = difference[block].astype(np.float64)
+            missed = (values[block] - centre) * (scale / centre)
+            missed -= wanted
+            clipped += int(np.count_nonzero(np.abs(wanted) > scale))
+            error += float(np.square(missed, out=missed).sum())
+            total += float(np.square(wanted, out=wanted).sum())
     relative = (error / total) ** 0.5 if total else 0.0
     return QuantisationReport(relative, clipped / count if count else 0.0)
 
