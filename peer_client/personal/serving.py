@@ -181,7 +181,7 @@ class PersonalServing:
 
         net = self._network()
         set_vector(net, vector)
-        what = f"read validation patients ({name}), slice"
+        what = f"read validation patients ({name})"
         reader = Decider(name, net, None)
         return reader.read(self._validation, lambda done, total: progress(what, done, total))
 
