@@ -9,6 +9,7 @@ bytes come in, only a RuleError or the ledger's own error comes out.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -221,23 +222,41 @@ def put_chunk(ledger: Ledger, study: bytes, number: bytes, index: bytes) -> byte
 
 
 def submit_update(ledger: Ledger, study: bytes, number: bytes, text: bytes) -> bytes:
-    """Record the manifest of an upload whose chunks are in place; the update is spent by it."""
+    """Record the manifest of an upload whose chunks are in place; the update is spent by it.
+
+    The last chunk may come with it, in the transient map: each endorser then holds its bytes
+    against the manifest, where otherwise it holds the hash on the ledger against it.
+    """
     terms, round_record = rules.study_and_round(ledger, study, number)
     msp = rules.joined(round_record, rules.member(ledger, terms).msp)
     _no_update_yet(ledger, round_record, msp)
     rounds.after(round_record, RoundEvent.SUBMIT_UPDATE)
     manifest = Manifest.from_text(text)
-    rules.manifest_of(manifest, round_record, msp, rules.layout(terms, round_record))
+    layout = rules.layout(terms, round_record)
+    rules.manifest_of(manifest, round_record, msp, layout)
+    along = _chunk_along(ledger, layout)
     for index, chunk in enumerate(manifest.chunks):
-        found = ledger.private_hash(
-            keys.collection(msp), keys.chunk(terms.study, round_record.round, index)
-        )
+        place = (keys.collection(msp), keys.chunk(terms.study, round_record.round, index))
+        if along is not None and index == layout.chunks - 1:
+            found = hashlib.sha256(along).digest()
+            ledger.put_private(*place, along)
+        else:
+            found = ledger.private_hash(*place)
         if not rules.chunk_matches(chunk, found):
             raise ChunkHashError(f"chunk {index} of {msp} on the ledger is not the manifest's")
     marker = rules.unspent(ledger, terms, manifest.ciphertext_sha256)
     ledger.put_state(keys.update(terms.study, round_record.round, msp), manifest.to_bytes())
     ledger.put_state(marker, Use(terms.study, round_record.round, msp).to_bytes())
     return _tell(ledger, "round.update", round_record)
+
+
+def _chunk_along(ledger: Ledger, layout: UploadLayout) -> bytes | None:
+    """Return the last chunk where it came with its manifest."""
+    if not ledger.transient:
+        return None
+    chunk = rules.transient(ledger, "chunk")
+    rules.chunk_of(layout, layout.chunks - 1, len(chunk))
+    return chunk
 
 
 def aggregate(ledger: Ledger, study: bytes, number: bytes) -> bytes:

@@ -10,7 +10,8 @@ round.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -19,9 +20,11 @@ import numpy as np
 from chaincode.canonical import encode, plain
 from chaincode.errors import ChunkAbsentError, ChunkHashError
 from chaincode.records import CHUNK_BYTES, Chunk, JoinSignature, Manifest, Round
+from network.errors import NetworkError
 from peer_client import lineage
 from peer_client.desk import Desk, Notice, TrainingTask
 from peer_client.errors import SumMismatchError
+from peer_client.own_time import train_alone_in_time
 from peer_client.round_records import RoundRecords, read_joins
 from peer_client.sealing.errors import MemoryStorageError
 from peer_client.sealing.joining import sign_join, verify_join
@@ -36,8 +39,13 @@ from peer_client.update import (
     weight_difference,
 )
 
+logger = logging.getLogger(__name__)
+
 #: Chunks sent at a time: two keep a peer busy, more only queue there.
 CHUNKS_AT_ONCE = 2
+#: The largest last chunk that goes with its manifest, to a majority's peers. It must reach each of
+#: them within the time that a gateway waits for an endorsement.
+ALONG_BYTES = 2 * 1024 * 1024
 #: A manifest can reach endorsers a moment before the chunks it names.
 SUBMIT_ATTEMPTS = 6
 #: How often a training hospital looks whether the round has gone on without it, seconds.
@@ -126,8 +134,7 @@ def train(desk: Desk, records: RoundRecords, look_up: Callable[[], None]) -> Non
     vector = desk.trainer.train(task, lambda done, total: progress("train", done, total))
     desk.store.write_trained(number, vector)
     desk.recall.trained = (number, vector)
-    if desk.serving is not None:
-        desk.serving.train_alone(task, lambda done, total: progress("train alone", done, total))
+    train_alone_in_time(desk, records, task, progress)
 
 
 def sealed_upload(desk: Desk, records: RoundRecords) -> bytes:
@@ -137,21 +144,43 @@ def sealed_upload(desk: Desk, records: RoundRecords) -> bytes:
 
 
 def send(desk: Desk, records: RoundRecords, payload: bytes) -> Manifest:
-    """Put an upload's chunks into the own collection and its manifest on the ledger."""
+    """Put an upload on the ledger: its chunks into the own collection, its manifest for all to see.
+
+    A small last chunk goes with the manifest: one transaction instead of two, and every endorser
+    has its bytes at once, so that they are not lost with the own peer. Where that takes the
+    network too long, it goes before the manifest like the others, to the own peer alone.
+    """
     number = records.record.round
     manifest = manifest_of(desk, records, payload)
-    _put_chunks(desk, number, payload)
+    *before, last = chunks_of(payload)
+    if len(last) > ALONG_BYTES:
+        _put_chunks(desk, number, [*before, last])
+        _submit_manifest(desk, number, manifest, None)
+    else:
+        _put_chunks(desk, number, before)
+        try:
+            _submit_manifest(desk, number, manifest, last)
+        except NetworkError as error:
+            logger.info("the last chunk goes before its manifest: %s", error)
+            _put_chunks(desk, number, [last], first=len(before))
+            _submit_manifest(desk, number, manifest, None)
+    desk.store.write_facts(number, {"upload_bytes": len(payload)})
+    return manifest
+
+
+def _submit_manifest(desk: Desk, number: int, manifest: Manifest, last: bytes | None) -> None:
     text = manifest.to_bytes().decode("ascii")
+    transient = None if last is None else {"chunk": last}
     for attempt in range(1, SUBMIT_ATTEMPTS + 1):
         try:
-            desk.ledger.submit("submit_update", desk.study.study, str(number), text)
-            break
+            desk.ledger.submit(
+                "submit_update", desk.study.study, str(number), text, transient=transient
+            )
+            return
         except (ChunkAbsentError, ChunkHashError):
             if attempt == SUBMIT_ATTEMPTS:
                 raise
             desk.ledger.wait_change(0.2 * attempt)
-    desk.store.write_facts(number, {"upload_bytes": len(payload)})
-    return manifest
 
 
 def stored_upload(desk: Desk, number: int) -> bytes | None:
@@ -279,8 +308,8 @@ def chunks_of(payload: bytes) -> list[bytes]:
     return [payload[at : at + CHUNK_BYTES] for at in range(0, len(payload), CHUNK_BYTES)]
 
 
-def _put_chunks(desk: Desk, number: int, payload: bytes) -> None:
-    """Put every chunk into the own private collection, endorsed by the own peer alone."""
+def _put_chunks(desk: Desk, number: int, chunks: Sequence[bytes], *, first: int = 0) -> None:
+    """Put chunks, numbered from `first`, into the own collection; the own peer alone endorses."""
 
     def put(item: tuple[int, bytes]) -> str:
         index, part = item
@@ -295,6 +324,6 @@ def _put_chunks(desk: Desk, number: int, payload: bytes) -> None:
         return done.transaction_id
 
     with ThreadPoolExecutor(max_workers=CHUNKS_AT_ONCE) as pool:
-        transactions = list(pool.map(put, enumerate(chunks_of(payload))))
+        transactions = list(pool.map(put, enumerate(chunks, first)))
     for transaction_id in transactions:
         desk.ledger.wait_everywhere(transaction_id, desk.level_s)

@@ -45,7 +45,7 @@ class Tampering(HospitalRound):
         payload = bytearray(submission._seal(self.desk, records))
         payload[8000:8008] = (MODULUS + 5).to_bytes(8, "little")
         manifest = submission.manifest_of(self.desk, records, bytes(payload))
-        submission._put_chunks(self.desk, self.number, bytes(payload))
+        submission._put_chunks(self.desk, self.number, submission.chunks_of(bytes(payload)))
         text = manifest.to_bytes().decode()
         self.desk.ledger.submit("submit_update", self.desk.study.study, str(self.number), text)
 
@@ -133,7 +133,7 @@ def test_a_copy_of_anothers_ciphertext_is_refused(memory: Consortium) -> None:
     stolen = memory.store(first).read_upload(1)
     assert stolen is not None
     desk = memory.desk(copier)
-    submission._put_chunks(desk, 1, stolen)
+    submission._put_chunks(desk, 1, submission.chunks_of(stolen))
     text = submission.manifest_of(desk, records, stolen).to_bytes().decode()
 
     with pytest.raises(SpentUpdateError):
@@ -205,7 +205,7 @@ def test_unopened_boxes_are_reported_with_the_dealers_name(memory: Consortium) -
             payload[-9328 * len(MSPS) :] = bytes(9328 * len(MSPS))
             # It journals what it sends, as an honest client does.
             manifest = submission.manifest_of(self.desk, records, bytes(payload))
-            submission._put_chunks(self.desk, self.number, bytes(payload))
+            submission._put_chunks(self.desk, self.number, submission.chunks_of(bytes(payload)))
             self.desk.ledger.submit(
                 "submit_update", self.desk.study.study, "1", manifest.to_bytes().decode()
             )

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from network.gateway.errors import EndorseError
+from peer_client import submission
 from peer_client.decision import Act
 from peer_client.ledger import Committed
 from peer_client.sealing.errors import SpentUpdateError
@@ -54,8 +56,10 @@ class StoppingLedger:
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_client_stopped_at_a_transaction_finishes_the_round(
-    memory: Consortium, function: str, after: bool
+    memory: Consortium, monkeypatch: pytest.MonkeyPatch, function: str, after: bool
 ) -> None:
+    if function == "put_chunk":
+        monkeypatch.setattr(submission, "ALONG_BYTES", 0)  # small uploads have no such transaction
     stopped = MSPS[1]
     parts = memory.parts(1)
     ledger = StoppingLedger(memory.ledger(stopped), function, after=after)
@@ -75,6 +79,50 @@ def test_a_client_stopped_at_a_transaction_finishes_the_round(
     if before is not None:
         chunk = memory.ledger(stopped).evaluate("chunk", memory.study.study, "1", stopped, "0")
         assert chunk == before  # the stored bytes were sent, not others
+
+
+class NarrowLedger:
+    """A hospital's ledger whose links are too slow for a chunk to reach the other endorsers."""
+
+    def __init__(self, ledger: Any) -> None:
+        self._ledger = ledger
+        self.sent: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+    def submit(
+        self,
+        function: str,
+        *args: str,
+        transient: Mapping[str, bytes] | None = None,
+        own_peer_only: bool = False,
+    ) -> Committed:
+        self.sent.append(function)
+        if "chunk" in (transient or {}) and not own_peer_only:
+            raise EndorseError("ABORTED", "failed to collect enough transaction endorsements")
+        done: Committed = self._ledger.submit(
+            function, *args, transient=transient, own_peer_only=own_peer_only
+        )
+        return done
+
+
+def test_a_chunk_that_does_not_reach_the_other_endorsers_goes_before_its_manifest(
+    consortium: Consortium,
+) -> None:
+    slow = MSPS[1]
+    parts = consortium.parts(1)
+    ledger = NarrowLedger(consortium.ledger(slow))
+    parts[slow] = consortium.part(slow, 1, ledger=ledger)
+
+    play(consortium, parts)
+
+    records = consortium.records(1)
+    assert records.record.state == "PUBLISHED"
+    assert records.contributors == MSPS
+    assert [f for f in ledger.sent if "chunk" in f or "update" in f] == [
+        "submit_update", "put_chunk", "submit_update",
+    ]  # fmt: skip
 
 
 def test_every_client_restarts_before_every_step_on_either_ledger(consortium: Consortium) -> None:
@@ -113,7 +161,7 @@ def test_a_power_cut_loses_the_sealing_key_and_costs_one_answer(memory: Consorti
 
 def test_an_upload_whose_bytes_are_gone_is_not_encrypted_again(memory: Consortium) -> None:
     parts = memory.parts(1)
-    ledger = StoppingLedger(memory.ledger(MSPS[0]), "put_chunk", after=False)
+    ledger = StoppingLedger(memory.ledger(MSPS[0]), "submit_update", after=False)
     parts[MSPS[0]] = memory.part(MSPS[0], 1, ledger=ledger)
     with pytest.raises(StoppedError):
         play(memory, parts)

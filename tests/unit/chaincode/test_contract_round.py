@@ -248,6 +248,37 @@ def test_expired_chunk_refuses_the_update_it_belonged_to() -> None:
     }
 
 
+def test_last_chunk_comes_with_its_manifest_and_is_in_the_sum() -> None:
+    played, apart = Played().to_submitting(), Played().to_submitting().update().aggregate()
+    for msp in MSPS:
+        upload = played.make_upload(msp)
+        manifest = upload.manifest(played.round(), msp).to_bytes()
+        played.submit(
+            msp, "submit_update", "lungs", 1, manifest, transient={"chunk": upload.chunks[0]}
+        )
+
+    played.aggregate()
+
+    assert played.aggregate_record().block_sha256 == apart.aggregate_record().block_sha256
+    assert played.aggregate_record().contributors == apart.aggregate_record().contributors
+
+
+def test_chunk_with_its_manifest_needs_its_owners_peer_and_a_majority() -> None:
+    played = Played().to_submitting()
+    upload = played.make_upload(MSPS[3])
+    manifest = upload.manifest(played.round(), MSPS[3]).to_bytes()
+
+    def commit(*endorsers: str) -> tuple[str, ...]:
+        simulation = played.simulate(
+            MSPS[3], "submit_update", "lungs", 1, manifest, transient={"chunk": upload.chunks[0]}
+        )
+        return played.ledger.commit(simulation, endorsers=list(endorsers))
+
+    assert commit(*MSPS[:3]) == ("ENDORSEMENT_POLICY_FAILURE",)
+    assert commit(MSPS[3]) == ("ENDORSEMENT_POLICY_FAILURE",)
+    assert commit(*MSPS[1:]) == ("VALID",)
+
+
 def test_chunk_replaced_after_its_manifest_refuses_that_update() -> None:
     played = Played().to_submitting().update()
     place = (keys.collection(MSPS[3]), keys.chunk("lungs", 1, 0))

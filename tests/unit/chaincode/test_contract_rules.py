@@ -775,6 +775,37 @@ def _() -> object:
     return submit_with(played, EAST, chunks=[{"sha256": "ab" * 32, "bytes": size}])
 
 
+def submit_along(played: Played, chunk: bytes, **also: bytes) -> object:
+    """Submit a manifest with bytes that are to be its last chunk."""
+    manifest = played.make_upload(EAST).manifest(played.round(), EAST).to_bytes()
+    return played.submit(
+        EAST, "submit_update", "lungs", 1, manifest, transient={"chunk": chunk, **also}
+    )
+
+
+@row("ChunkHashError", "a manifest with another chunk along")
+def _() -> object:
+    played = Played().to_submitting()
+    return submit_along(played, bytes(played.layout.upload_bytes))
+
+
+@row("ChunkSizeError", "a manifest with a chunk along that is one byte short")
+def _() -> object:
+    played = Played().to_submitting()
+    return submit_along(played, played.make_upload(EAST).chunks[0][:-1])
+
+
+@row("ChunkSizeError", "a manifest with an empty chunk along")
+def _() -> object:
+    return submit_along(Played().to_submitting(), b"")
+
+
+@row("TransientError", "a manifest with a chunk and something else along")
+def _() -> object:
+    played = Played().to_submitting()
+    return submit_along(played, played.make_upload(EAST).chunks[0], note=b"hello")
+
+
 @row("ChunkAbsentError", "a chunk that is damaged in the own peer's store")
 def _() -> object:
     played = Played().to_submitting().update()
