@@ -16,8 +16,9 @@ from chaincode.canonical import encode, plain, sha256_hex
 from chaincode.records import ConfirmationClaim
 from chaincode.shares import ShareSums, find_round_key, read_share_sum
 from peer_client import lineage, submission
-from peer_client.desk import Desk, Notice
+from peer_client.desk import Desk
 from peer_client.errors import SumMismatchError
+from peer_client.own_time import serve_in_time
 from peer_client.round_records import AnswerSummary, RoundRecords, read_share_sums
 from peer_client.round_sum import checked_sum, made_sum
 from peer_client.sealing.answer import ReceivedBox, ShareSum, answer_once
@@ -128,12 +129,7 @@ def confirm(desk: Desk, records: RoundRecords) -> None:
         raise SumMismatchError(f"round {number} was not opened here")
     task = submission.training_task(desk, records)
     metrics = dict(desk.trainer.metrics_ppm(task, model.weights))
-    if desk.serving is not None:
-
-        def told(text: str, done: int, total: int) -> None:
-            desk.watch(Notice(number, "confirm", text, done, total))
-
-        metrics |= desk.serving.serve(task, model.weights, told)
+    metrics |= serve_in_time(desk, records, task, model.weights)
     claim = ConfirmationClaim(
         model_sha256=model_digest(model.weights),
         parent_sha256=records.record.parent_sha256,

@@ -19,7 +19,7 @@ from typing import Final
 CANDIDATES: Final = ("unchosen", "alone", "federated", "adapted", "mixture")
 #: Metrics of a confirmation that are counts or numbers of something, not millionths.
 COUNTS: Final = frozenset({"validation_patients", "served", "served_masks"})
-#: What a hospital says whose validation patients cannot decide.
+#: What a hospital says whose validation patients cannot decide, or who had no time to ask them.
 UNCHOSEN: Final[Mapping[str, int]] = {"served": 0}
 
 

@@ -1,10 +1,10 @@
 """The models that a hospital trains by itself: one alone, and one adapted from the shared model.
 
 Alone: from the study's initial weights, as many steps as the hospital takes in the rounds, with an
-optimiser of its own. Weights and moments are kept in the personal folder after each round, so a
-client that was stopped goes on to the same weights, bit for bit on one thread; a round taken twice
-trains no further. Adapted: some steps from the shared model, all tensors, Adam from zero. Neither
-leaves the hospital.
+optimiser of its own. Weights and moments are kept in the personal folder after each round's steps,
+so a client that was stopped goes on to the same weights, bit for bit on one thread; a round taken
+twice trains no further. Adapted: some steps from the shared model, all tensors, Adam from zero.
+Neither leaves the hospital.
 """
 
 from __future__ import annotations
@@ -71,23 +71,26 @@ class OwnModels:
         from model.weights import set_vector
 
         vector, state = self._kept()
-        missing = rounds * self.study.local_steps - state.steps
-        if missing <= 0:
-            return vector
-        net = self.network()
-        set_vector(net, vector)
-        settings = TrainSettings(
-            steps=missing,
-            seed=own_seed(self.study, self.msp_id, "alone"),
-            first_step=state.steps,
-            total_steps=self.study.rounds * self.study.local_steps,
-        )
-        told = _teller(progress)
-        done = train(net, self.slices, settings, progress=told, optimiser_state=state)
-        after = done.optimiser_state
-        arrays = np.stack([done.vector, after.first, after.second]).astype("<f4")
-        write_file(self._path, after.steps.to_bytes(8, "little") + arrays.tobytes())
-        return done.vector
+        begun, wanted = state.steps, rounds * self.study.local_steps
+        while state.steps < wanted:
+            first = state.steps
+            net = self.network()
+            set_vector(net, vector)
+            settings = TrainSettings(
+                steps=min(self.study.local_steps, wanted - first),
+                seed=own_seed(self.study, self.msp_id, "alone"),
+                first_step=first,
+                total_steps=self.study.rounds * self.study.local_steps,
+            )
+
+            def told(seen: TrainProgress, before: int = first - begun) -> None:
+                progress(before + seen.step, wanted - begun)
+
+            done = train(net, self.slices, settings, progress=told, optimiser_state=state)
+            vector, state = done.vector, done.optimiser_state
+            arrays = np.stack([vector, state.first, state.second]).astype("<f4")
+            write_file(self._path, state.steps.to_bytes(8, "little") + arrays.tobytes())
+        return vector
 
     def adapted(
         self, start: Vector, round_number: int, steps: int, progress: TrainingProgress
@@ -114,7 +117,11 @@ class OwnModels:
             learning_rate=ADAPT_RATE,
             warm_up_steps=ADAPT_WARM_UP_STEPS,
         )
-        return train(net, self.slices, settings, progress=_teller(progress)).vector
+
+        def told(seen: TrainProgress) -> None:
+            progress(seen.step, seen.steps)
+
+        return train(net, self.slices, settings, progress=told).vector
 
     @property
     def _path(self) -> Path:
@@ -142,7 +149,3 @@ def own_seed(study: Study, msp_id: str, purpose: str) -> int:
     """Return the seed of one hospital's draws for a purpose, below 2**31."""
     text = f"{study.study}/{study.seed}/{msp_id}/own/{purpose}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little") >> 1
-
-
-def _teller(progress: TrainingProgress) -> Callable[[TrainProgress], None]:
-    return lambda seen: progress(seen.step, seen.steps)

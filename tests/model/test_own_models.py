@@ -42,11 +42,13 @@ def test_alone_takes_as_many_steps_as_the_rounds_and_no_more(tmp_path: Path) -> 
 def test_training_alone_cut_into_rounds_is_training_at_once_bit_for_bit(tmp_path: Path) -> None:
     cut = own_models(tmp_path / "cut")
     cut.alone(1, nobody)
+    told: list[tuple[int, int]] = []
     # As after a restart: nothing is remembered but the file.
     went_on = own_models(tmp_path / "cut").alone(2, nobody)
 
-    at_once = own_models(tmp_path / "whole").alone(2, nobody)
+    at_once = own_models(tmp_path / "whole").alone(2, lambda *each: told.append(each))
 
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
     np.testing.assert_array_equal(went_on, at_once)
 
 
@@ -63,6 +65,19 @@ def test_training_that_is_stopped_keeps_what_the_round_before_left(tmp_path: Pat
 
     assert (tmp_path / "alone.bin").read_bytes() == kept
     assert (tmp_path / "alone.bin").stat().st_mode & 0o777 == 0o600
+
+
+def test_rounds_that_were_missed_are_kept_one_by_one(tmp_path: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        own_models(tmp_path).alone(2, stop)
+
+    left: list[tuple[int, int]] = []
+    own_models(tmp_path).alone(2, lambda *each: left.append(each))
+    assert left == [(1, 2), (2, 2)]
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+import numpy as np
 import pytest
 
+from peer_client.desk import ServingProgress, TrainingProgress, TrainingTask
 from peer_client.hospital import LocalTraining, network_once
 from peer_client.ledger import query
 from peer_client.personal.in_force import decider_in_force
@@ -107,3 +109,43 @@ def test_a_report_has_a_line_for_each_hospital(chosen: Consortium) -> None:
     assert head[0] == "hospital"
     assert [cells[0] for cells in rows] == [msp.removesuffix("MSP") for msp in MSPS]
     assert all(cells[1] == "1" and "AUC" in cells[3] for cells in rows)
+
+
+class SlowServing:
+    """A hospital whose own models take longer than any phase; the clock runs while it works."""
+
+    def __init__(self, consortium: Consortium) -> None:
+        self.consortium = consortium
+        self.steps: list[int] = []
+
+    def _work(self, progress: TrainingProgress) -> None:
+        for step in range(1, 100):
+            self.steps.append(step)
+            self.consortium.clock.forward(5.0)
+            progress(step, 100)
+
+    def train_alone(self, task: TrainingTask, progress: TrainingProgress) -> None:
+        self._work(progress)
+
+    def serve(
+        self, task: TrainingTask, shared: np.ndarray, progress: ServingProgress
+    ) -> Mapping[str, int]:
+        self._work(lambda done, total: progress("adapt", done, total))
+        return {"served": 1}
+
+
+def test_a_hospital_whose_own_models_take_too_long_fails_no_round(memory: Consortium) -> None:
+    slow = SlowServing(memory)
+    parts = memory.parts(1)
+    parts[MSPS[0]] = memory.part(MSPS[0], 1, serving=slow)
+
+    play(memory, parts)
+
+    records = memory.records(1)
+    assert records.record.state == "PUBLISHED"
+    assert records.contributors == MSPS
+    assert set(records.confirmations) == set(MSPS)
+    assert records.confirmations[MSPS[0]].metrics_ppm["served"] == 0
+    # Twice, in the training phase and before confirming, it stopped in time.
+    assert slow.steps.count(1) == 2
+    assert max(slow.steps) * 5 <= memory.study.deadlines_s.submit
