@@ -88,6 +88,22 @@ def comparisons(plan: Plan) -> list[Comparison]:
             ),
         ),
         Comparison(
+            "personal",
+            "What stays at home",
+            "Layers that are never averaged, because labels mean different things: those of the "
+            "classes, or the whole routed trunk. Federated ones against averaging everything, "
+            "the adapted one against training alone.",
+            (
+                Variant(f"nothing ({usual})", FEDERATED, None),
+                Variant("class capsules and auxiliary head", ("personal", "classes")),
+                Variant("all routed layers", ("personal", "trunk")),
+                Variant(
+                    "all routed layers, adapted", ("personal", "trunk-adapted"), ("main", "alone")
+                ),
+                Variant("nothing, adapted", ("main", "adapted"), ("main", "alone")),
+            ),
+        ),
+        Comparison(
             "networks",
             "Capsules, twin, textbook",
             "The twin without capsules and the textbook capsules, from the same builder, against "

@@ -29,6 +29,7 @@ PARTS_IN_WORDS = {
     "ensemble": "as many models trained alone as a mixture has",
     "central": "central at equal steps",
     "second-seed": "a second seed of the headline",
+    "personal": "class layers or the routed trunk kept at home",
     "networks": "twin and textbook layer",
     "counts": "3, 6 and 12 hospitals",
     "late": "a hospital joins late",

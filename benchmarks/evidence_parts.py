@@ -19,6 +19,11 @@ from peer_client.simulation.recipe import Recipe
 HEADLINE = Recipe(rounds=10, local_steps=16, adapt_steps=80, bits=8)
 ROTATIONS = (0, 1, 2, 3, 4)
 ONE = (0,)
+#: Layers that are not averaged, by the name of the variant.
+KEPT = {
+    "classes": ("class_capsules", "auxiliary"),
+    "trunk": ("capsules_1", "capsules_2", "class_capsules", "auxiliary"),
+}
 #: Steps of the textbook layer take this many times as long (benchmarks/training.py measures it).
 TEXTBOOK_SLOWER = 7
 
@@ -281,6 +286,21 @@ class Plan:
         """The hospital whose masks are withheld: the last but one of the file."""
         return self.hospitals[-2]
 
+    def personal(self, rotations: Sequence[int]) -> list[Job]:
+        """Layers that stay at their hospital: those of the classes, or all routed ones."""
+        jobs = []
+        for rotation in rotations:
+            for tag, layers in KEPT.items():
+                recipe = replace(self.recipe, personal=layers)
+                jobs.append(self._federated("personal", "personal", tag, recipe, rotation))
+                jobs += [
+                    Job("personal", "personal", "adapted", f"{tag}-adapted", recipe, rotation,
+                        name, (name,), starts_from=tag)
+                    for name in self.hospitals
+                    if tag == "trunk"
+                ]  # fmt: skip
+        return jobs
+
     def _federated(
         self,
         part: str,
@@ -303,6 +323,7 @@ PARTS: dict[str, tuple[tuple[int, ...], JobsOfPart]] = {
     "headline": (ROTATIONS, lambda plan, rotations: plan.headline(0, rotations)),
     "widths": (ONE, Plan.widths),
     "normalisation": (ONE, Plan.normalisation),
+    "personal": (ONE, Plan.personal),
     "ensemble": ((0, 1), Plan.ensemble),
     "central": (ROTATIONS, Plan.central),
     "networks": (ONE, Plan.networks),
