@@ -6,7 +6,8 @@ Four hospitals, each its own process with the client's own round code, over a co
 ordering nodes and five peers in a temporary folder. The trainer returns random weights at once, so
 what is timed is everything else: joining, encrypting, dealing, sealing, submitting, the chaincode's
 checks and sums, answers, the key. Times are read at one gateway as the events of the chaincode
-arrive there. `round_seconds` is from the last join to the recorded key. The last line is JSON.
+arrive there. `round_seconds` is from the last join to the recorded key; `cpu_seconds` are those of
+a whole round, by kind of process, the authority's peer among them. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from numpy.typing import NDArray
 PROJECT = Path(__file__).resolve().parent.parent
 STUDY = "benchmark"
 HOSPITALS = ("moscow1", "moscow2", "saopaulo", "ucsd")
+AUTHORITY = "authority"
 #: (phase, event that ends it, how many of them)
 PHASES = (
     ("join", "round.joined", len(HOSPITALS)),
@@ -153,10 +155,39 @@ def round_seconds(events: list[tuple[float, str]]) -> float:
     return round(key - joined[len(HOSPITALS) - 1], 3)
 
 
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """Return the CPU time that processes have used (proc(5), utime and stime); Linux only."""
+    ticks = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_by_kind(directories: Mapping[str, Any], clients: Iterable[int]) -> dict[str, float]:
+    """Return the CPU seconds of all members' processes so far, by kind of process."""
+    from network.consortium.nodes import nodes_of
+
+    pids: dict[str, list[int]] = {"client": list(clients)}
+    for directory in directories.values():
+        for node in nodes_of(directory, directory.topology()):
+            process = node.process()
+            if process is not None:
+                pids.setdefault(node.kind, []).append(process.pid)
+    return {kind: cpu_seconds(found) for kind, found in pids.items()}
+
+
 def watch_rounds(
-    directory: Any, rounds: int, start_block: int
+    directory: Any, rounds: int, start_block: int, published_round: Callable[[], None]
 ) -> dict[int, list[tuple[float, str]]]:
-    """Follow the chaincode's events until so many rounds were published; stamp each."""
+    """Follow the chaincode's events until so many rounds were published; stamp each.
+
+    Args:
+        directory: The member at whose peer the events are followed.
+        rounds: How many rounds.
+        start_block: First block.
+        published_round: Called after each round.
+    """
     seen: dict[int, list[tuple[float, str]]] = {}
     published = 0
     with directory.connect() as gateway:
@@ -171,6 +202,7 @@ def watch_rounds(
                 print(f"  round {payload['round']}: {event.name}", file=sys.stderr)
                 if event.name == "round.published":
                     published += 1
+                    published_round()
                     if published == rounds:
                         return seen
     raise SystemExit("the event stream ended before the rounds did")
@@ -204,7 +236,14 @@ def measure(root: Path, parameters: int, bits: int, rounds: int) -> dict[str, An
         worker.start()
     with directories["ucsd"].connect() as gateway:
         height = gateway.height()
-    seen = watch_rounds(directories["ucsd"], rounds + 1, height)
+    everybody = {name: MemberDirectory(root / name) for name in (*HOSPITALS, AUTHORITY)}
+    used: list[dict[str, float]] = []
+    seen = watch_rounds(
+        directories["ucsd"],
+        rounds + 1,
+        height,
+        lambda: used.append(cpu_by_kind(everybody, [w.pid for w in workers if w.pid])),
+    )
     for worker in workers:
         worker.join(60)
     measured = [seen[number] for number in sorted(seen) if number > 1]
@@ -227,6 +266,9 @@ def measure(root: Path, parameters: int, bits: int, rounds: int) -> dict[str, An
             name: statistics.median(each[name] for each in phases if name in each)
             for name, _, _ in PHASES
             if any(name in each for each in phases)
+        },
+        "cpu_seconds": {
+            kind: round((used[-1][kind] - used[0][kind]) / rounds, 2) for kind in sorted(used[0])
         },
         "bytes_on_chain": statistics.median(on_chain),
         "bytes_beside_chain_per_hospital": derived.upload_bytes,
