@@ -59,6 +59,10 @@ class Trainer(Protocol):
 ServingProgress = Callable[[str, int, int], None]
 
 
+class OutOfTimeError(Exception):
+    """Told by a progress: the phase is nearly over, a hospital's own work has to end."""
+
+
 class Serving(Protocol):
     """What a hospital does around the rounds to serve what is best on its own patients."""
 

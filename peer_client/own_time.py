@@ -1,8 +1,9 @@
 """A hospital's own models, in the time that a phase leaves: no round may wait for them in vain.
 
 Training alone comes after the update was kept, choosing before the confirmation; both stop when a
-quarter of the phase is left. What was trained alone until then is kept for a later round; without a
-choice the shared model is served, and the ledger says that nothing was chosen.
+quarter of the phase is left. What was trained alone until then is kept for a later round; a model
+that is not adapted by then is no candidate; without a choice the shared model is served, and the
+ledger says that nothing was chosen.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from peer_client.desk import Desk, Notice, ServingProgress, TrainingTask
+from peer_client.desk import Desk, Notice, OutOfTimeError, ServingProgress, TrainingTask
 from peer_client.personal.ledger_figures import UNCHOSEN
 from peer_client.round_records import RoundRecords
 
@@ -23,10 +24,6 @@ logger = logging.getLogger(__name__)
 
 #: Share of a phase that is left for what the round needs.
 RESERVE: Final = 0.25
-
-
-class OutOfTimeError(Exception):
-    """The phase is nearly over; never seen outside this module."""
 
 
 def train_alone_in_time(

@@ -12,6 +12,7 @@ then the shared model is served as it is, and the ledger says that nothing was c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from chaincode.study import Study
 from peer_client.ct.cohort import UNLABELLED, Cohort, SliceSet
-from peer_client.desk import ServingProgress, TrainingProgress, TrainingTask
+from peer_client.desk import OutOfTimeError, ServingProgress, TrainingProgress, TrainingTask
 from peer_client.hospital import judged_slices, training_slices, whole_vector
 from peer_client.personal.choice import ADAPTED, ALONE, FEDERATED, choose
 from peer_client.personal.ledger_figures import UNCHOSEN, choice_ppm
@@ -109,6 +110,7 @@ class PersonalServing:
         Raises:
             DivergedError: A loss or weight is not finite.
             StoreError: The disk is full.
+            OutOfTimeError: The progress raised it before two candidates had been read.
         """
         if not self._plan.is_due(task):
             return {}
@@ -147,12 +149,14 @@ class PersonalServing:
             ALONE: self._own.alone(task.rounds_done + 1, telling("train alone")),
             FEDERATED: federated,
         }
+        readings = {name: self._read(name, vectors[name], progress) for name in vectors}
         steps = self._plan.adapt_steps
         if steps:
-            vectors[ADAPTED] = self._own.adapted(
-                federated, task.round_number, steps, telling("adapt")
-            )
-        readings = {name: self._read(name, vectors[name], progress) for name in vectors}
+            # The dearest candidate comes last: out of time, the others can still be chosen from.
+            with suppress(OutOfTimeError):
+                adapted = self._own.adapted(federated, task.round_number, steps, telling("adapt"))
+                readings[ADAPTED] = self._read(ADAPTED, adapted, progress)
+                vectors[ADAPTED] = adapted
         hospital = self._study.hospital(self._msp_id)
         served = ServedModel(
             net=self._network(),
@@ -171,7 +175,7 @@ class PersonalServing:
                 "model_sha256": model_digest(shared),
                 "encryption": "on",
                 "alone_steps": (task.rounds_done + 1) * self._study.local_steps,
-                "adapt_steps": steps,
+                "adapt_steps": steps if ADAPTED in vectors else 0,
             },
         )
         save_served(served, path)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from peer_client.desk import TrainingTask
+from peer_client.desk import OutOfTimeError, TrainingTask
 from peer_client.errors import SettingsError
 from peer_client.hospital import network_once
 from peer_client.personal.choice import ADAPTED, ALONE
@@ -195,6 +195,33 @@ def test_validation_patients_of_one_class_choose_nothing_and_say_so(tmp_path: Pa
     assert figures == {"served": 0}
     assert told.done == ["all validation patients are of one class: the shared model is served"]
     assert not (tmp_path / "personal").exists()
+
+
+def test_out_of_time_while_adapting_the_choice_is_between_the_others(tmp_path: Path) -> None:
+    mine = serving(tmp_path)
+
+    def late(what: str, done: int, total: int) -> None:
+        if what == "adapt":
+            raise OutOfTimeError
+
+    figures = mine.serve(task(), moved(0.01), late)
+
+    assert figures["served"] > 0
+    assert {"auc_alone", "auc_federated", "auc_mixture"} <= set(figures)
+    assert f"auc_{ADAPTED}" not in figures
+    decider = decider_in_force(STUDY, StudyStore(tmp_path), MSP, model_digest(moved(0.01)))
+    assert decider.served is not None
+    assert ADAPTED not in decider.served.vectors
+
+
+def test_out_of_time_before_two_candidates_were_read_nothing_is_chosen(tmp_path: Path) -> None:
+    def late(what: str, done: int, total: int) -> None:
+        raise OutOfTimeError
+
+    with pytest.raises(OutOfTimeError):
+        serving(tmp_path).serve(task(), moved(0.01), late)
+
+    assert served_file(StudyStore(tmp_path), model_digest(moved(0.01))) is None
 
 
 def test_a_plan_for_the_last_round_chooses_there_at_equal_steps_and_only_there(
