@@ -200,8 +200,9 @@ def comparisons(plan: Plan) -> list[Comparison]:
 def measured(cache: Path, plan: Plan, comparison: Comparison) -> dict[str, Any]:
     """Return a table's figures, as JSON can hold them; rows without cells are left out."""
     rows: dict[str, Any] = {}
+    rotations = own_rotations(cache, plan, comparison)
     for variant in comparison.variants:
-        row = variant_row(cache, variant, plan.hospitals)
+        row = variant_row(cache, variant, plan.hospitals, rotations)
         if row is not None:
             rows[variant.label] = row
     found: dict[str, Any] = public(
@@ -210,7 +211,24 @@ def measured(cache: Path, plan: Plan, comparison: Comparison) -> dict[str, Any]:
     return found
 
 
-def variant_row(cache: Path, variant: Variant, names: tuple[str, ...]) -> dict[str, Any] | None:
+def own_rotations(cache: Path, plan: Plan, comparison: Comparison) -> frozenset[int]:
+    """Return the rotations in which anything was run for this table alone.
+
+    The headline's own rows are of these rotations too: beside a variant of one rotation, a mean
+    over five would compare different patients.
+    """
+    return frozenset(
+        run.rotation
+        for variant in comparison.variants
+        if variant.cells[0] != FEDERATED[0]
+        for name in variant.at or plan.hospitals
+        for run in pairs_of(cache, name, variant.cells, None)
+    )
+
+
+def variant_row(
+    cache: Path, variant: Variant, names: tuple[str, ...], rotations: frozenset[int]
+) -> dict[str, Any] | None:
     """Return one row's figures by hospital; None where no cell is there."""
     at = variant.at or names
     auc, dice, masks = {}, {}, {}
@@ -219,7 +237,7 @@ def variant_row(cache: Path, variant: Variant, names: tuple[str, ...]) -> dict[s
     for name in at:
         runs = pairs_of(cache, name, variant.cells, variant.against)
         # The second seed is of the headline only: a row is of the first where it is compared.
-        runs = [run for run in runs if run.seed == 0]
+        runs = [run for run in runs if run.seed == 0 and run.rotation in rotations]
         figures = summary(runs, "variant", "baseline")
         if figures is None:
             continue
