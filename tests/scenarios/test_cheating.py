@@ -177,7 +177,8 @@ def test_a_hospital_that_is_not_of_the_study_can_do_nothing(make: Make) -> None:
     consortium = make(msps=MSPS[:3])
     consortium.agree()
     inside = consortium.ledger(MSPS[0])
-    inside.submit("open_round", consortium.study.study, "1")
+    opened = inside.submit("open_round", consortium.study.study, "1")
+    inside.wait_everywhere(opened.transaction_id, 20.0)
     outside = consortium.ledger(MSPS[3])
 
     with pytest.raises(NotAMemberError):
