@@ -172,10 +172,8 @@ def build_binaries(environment: Mapping[str, str], say: Say) -> Path:
         }
         for unwanted in ("GOOS", "GOARCH"):
             settings.pop(unwanted, None)
-        with _progress(say, "downloading Fabric's modules", 25):
-            _run([go, "mod", "download"], settings, "downloading Fabric's modules")
         flags = f"-s -w -X github.com/hyperledger/fabric/common/metadata.Version={VERSION}"
-        with _progress(say, f"building Fabric {VERSION}", 110):
+        with _progress(say, f"downloading and building Fabric {VERSION}", 120):
             _run(
                 [go, "install", "-trimpath", "-ldflags", flags, "tool"],
                 settings,
