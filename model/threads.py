@@ -1,7 +1,7 @@
 """How many processor threads TensorFlow may use.
 
-Results are the same bit for bit on one thread only; several hospitals on one machine also want one
-thread each. To be set before the first network is built.
+Results are the same bit for bit where each operation runs on one thread; several hospitals on one
+machine also want one thread each. To be set before the first network is built.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 import tensorflow as tf
 
 
-def set_threads(threads: int) -> None:
-    """Let TensorFlow use this many threads in all.
+def set_threads(threads: int, *, networks_at_once: int = 1) -> None:
+    """Let TensorFlow use this many threads for each network.
 
     Args:
-        threads: At least 1.
+        threads: Of one operation, at least 1.
+        networks_at_once: Networks that work at the same time, each called from a thread of its own.
 
     Raises:
         RuntimeError: TensorFlow has already started with another number.
     """
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(max(threads, networks_at_once))

@@ -5,14 +5,21 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from peer_client.cli.output import json_option, print_json, print_table
 
+if TYPE_CHECKING:
+    from peer_client.simulation.recipe import Recipe
+
 #: Seconds between two lines of progress.
 LINE_EVERY_S = 5.0
+#: What hospitals say while they take training steps begins with one of these.
+TRAINING = ("round ", "alone", "adapt")
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
@@ -25,10 +32,10 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
     "--hospitals", "hospitals_file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="YAML file of hospitals (default: examples/real_ct.yaml; without --data phantoms.yaml).",
 )  # fmt: skip
-@click.option("--rounds", type=click.IntRange(1), default=10, show_default=True)
-@click.option("--local-steps", type=click.IntRange(1), default=24, show_default=True,
+@click.option("--rounds", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--local-steps", type=click.IntRange(1), default=40, show_default=True,
               help="Steps of each hospital in each round.")  # fmt: skip
-@click.option("--adapt-steps", type=click.IntRange(0), default=120, show_default=True,
+@click.option("--adapt-steps", type=click.IntRange(0), default=200, show_default=True,
               help="Steps each hospital takes from the last shared model.")  # fmt: skip
 @click.option("--bits", type=click.IntRange(2, 16), default=8, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
@@ -39,8 +46,9 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path),
               default=Path("simulate-output"), show_default=True,
               help="Where models, table and pictures go.")  # fmt: skip
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True,
-              help="Processor threads; 1 repeats bit for bit.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(1, 15), default=2, show_default=True,
+              help="Hospitals that train at the same time, each on one thread; the models are the "
+                   "same for any number.")  # fmt: skip
 @json_option
 def simulate(
     folder: Path | None,
@@ -90,7 +98,7 @@ def simulate(
         cache=slices_cache(),
         threads=threads,
     )
-    results = run(setting, Lines())
+    results = run(setting, Lines(training_steps(setting.recipe, len(hospitals))))
     if as_json:
         print_json({**result_json(setting, results), "output": str(output)})
         return
@@ -99,21 +107,44 @@ def simulate(
     click.echo("Research use, not a diagnosis.")
 
 
-class Lines:
-    """Prints what a simulation is at, to stderr, not more often than every few seconds."""
+def training_steps(recipe: Recipe, hospitals: int) -> int:
+    """Return the training steps of a whole simulation: in rounds, alone, adapting."""
+    return hospitals * (recipe.federated_steps + recipe.steps + recipe.adapt_steps)
 
-    def __init__(self) -> None:
-        self._what = ("", "")
-        self._line_s = 0.0
+
+class Lines:
+    """Prints what a simulation is at, to stderr, not more often than every few seconds.
+
+    Args:
+        steps: Training steps of the whole simulation; what an earlier run did is not known here.
+        clock: Seconds.
+    """
+
+    def __init__(self, steps: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._steps = steps
+        self._clock = clock
+        self._taken = 0
+        self._first_s: float | None = None
+        self._line_s = float("-inf")
 
     def __call__(self, hospital: str, what: str, done: int, total: int) -> None:
         """Show how far a hospital is."""
-        now = time.monotonic()
-        if now - self._line_s < LINE_EVERY_S and done < total:
+        now = self._clock()
+        left = ""
+        if what.startswith(TRAINING):
+            self._first_s = now if self._first_s is None else self._first_s
+            self._taken += 1
+            if self._taken > 1:
+                rate = (now - self._first_s) / (self._taken - 1)
+                left = f", training ends in {_minutes(rate * (self._steps - self._taken))}"
+        if now - self._line_s < LINE_EVERY_S:
             return
-        if (hospital, what) == self._what and now - self._line_s < LINE_EVERY_S:
-            return
-        self._what, self._line_s = (hospital, what), now
+        self._line_s = now
         count = f" {done} of {total}" if total > 1 else ""
-        click.echo(f"{hospital}: {what}{count}", err=True)
+        click.echo(f"{hospital}: {what}{count}{left}", err=True)
         sys.stderr.flush()
+
+
+def _minutes(seconds: float) -> str:
+    """Return a time to wait, in words; at most so long where something had been done before."""
+    return f"at most {max(seconds, 0) / 60:.0f} min" if seconds > 90 else "a minute or so"

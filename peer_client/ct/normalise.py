@@ -3,9 +3,10 @@
 `normalise_spatial` finds the lung field, crops it with a margin and puts it on a fixed grid;
 `normalise_signal` maps the levels so that lung lies at 1/6 and soft tissue at 5/6. Where Hounsfield
 units are known the two anchors are fixed levels in HU, which is a window; where only grey
-levels are known they are the peaks of the picture's own histogram, inside the lungs and in the
-bright rest. A picture in which no lung is found is still normalised, by its body, and *says so*
-(`lung_found` is False); a picture without any contrast is refused.
+levels are known they are the picture's own: the dark fifth of the lungs, which is aerated lung
+whatever else is in them (ADR 9), and the peak of the bright rest. A picture in which no lung is
+found is still normalised, by its body, and *says so* (`lung_found` is False); a picture without any
+contrast is refused.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from peer_client.ct.image import Image2D
 from peer_client.ct.lung_field import LungField, find_lung_field
 
 #: Changes whenever the same picture would be normalised to other values; part of cache keys.
-NORMALISATION_VERSION: Final = 1
+NORMALISATION_VERSION: Final = 2
 
 #: Aerated lung and muscle. Lung density at inspiration has its mode between -900 and -800 HU,
 #: unenhanced muscle and blood between 30 and 60 HU.
@@ -35,6 +36,9 @@ TISSUE_LEVEL: Final = 5 / 6
 #: Margin around the lungs: this share of the box's own size, and one working pixel.
 MARGIN_SHARE: Final = 0.04
 MARGIN_PICTURE_SHARE: Final = 1 / 128
+#: Which part of a lung field is taken for aerated lung, percent from the dark end. Its mode would
+#: be the lesion where disease fills most of it, and lesions would then be mapped to lung.
+LUNG_PERCENTILE: Final = 20.0
 _CONTRAST_MIN: Final = 1e-4
 _PEAK_DISTANCE_MIN: Final = 0.15  # grey
 
@@ -206,9 +210,9 @@ def hu_anchors() -> Anchors:
 def grey_anchors(field: LungField, image: Image2D, box: Box) -> Anchors:
     """Find the levels of lung and soft tissue in a picture of unknown grey scale.
 
-    Lung is the mode of the levels inside the lung field, soft tissue the mode of the levels
-    above the threshold inside the box. Where no lungs were found, or hardly anything is bright,
-    the 10th and 90th percentile of the box stand in.
+    Lung is the 20th percentile of the levels inside the lung field, soft tissue the mode of the
+    levels above the threshold inside the box. Where no lungs were found, or hardly anything is
+    bright, the 10th and 90th percentile of the box stand in.
 
     Args:
         field: The lung field of the picture.
@@ -224,7 +228,10 @@ def grey_anchors(field: LungField, image: Image2D, box: Box) -> Anchors:
     columns = slice(int(box[0] / width * side_x), int(np.ceil(box[2] / width * side_x)))
     levels = field.levels[rows, columns]
     bright = levels[field.body[rows, columns]]
-    lung = _mode(field.levels[field.mask]) if field.found else float(np.percentile(levels, 10))
+    if field.found:
+        lung = float(np.percentile(field.levels[field.mask], LUNG_PERCENTILE))
+    else:
+        lung = float(np.percentile(levels, 10))
     tissue = _mode(bright) if bright.size > 50 else float(np.percentile(levels, 90))
     return Anchors(lung, max(tissue, lung + _PEAK_DISTANCE_MIN))
 

@@ -32,9 +32,9 @@ class Recipe:
         signal: Whether grey levels are mapped to anchors.
     """
 
-    rounds: int = 10
-    local_steps: int = 24
-    adapt_steps: int = 120
+    rounds: int = 20
+    local_steps: int = 40
+    adapt_steps: int = 200
     learning_rate: float = 1.5e-3
     adapt_rate: float = 1e-3
     seed: int = 0

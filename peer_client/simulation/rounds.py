@@ -8,10 +8,13 @@ trainers sit behind complete clients over a ledger in memory
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chaincode.study import Study
 from peer_client.desk import Trainer, TrainingProgress, TrainingTask
@@ -22,6 +25,8 @@ from peer_client.update import first_scales
 
 #: Told (hospital, what it does, steps done, steps in all).
 Told = Callable[[str, str, int, int], None]
+#: Does something for each hospital and returns what was found, in their order.
+Each = Callable[[Callable[["SimulatedHospital"], Any], Sequence["SimulatedHospital"]], list[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +75,18 @@ def last_model(study: Study, hospitals: tuple[SimulatedHospital, ...]) -> ModelS
     return ModelState(0, initial_shared(study), first_scales(study.weights))
 
 
+def one_by_one(
+    act: Callable[[SimulatedHospital], Any], hospitals: Sequence[SimulatedHospital]
+) -> list[Any]:
+    """Do something for each hospital, one after the other."""
+    return [act(each) for each in hospitals]
+
+
 def plain_rounds(
-    study: Study, hospitals: tuple[SimulatedHospital, ...], told: Told
+    study: Study,
+    hospitals: tuple[SimulatedHospital, ...],
+    told: Told,
+    for_each: Each = one_by_one,
 ) -> Iterator[RoundDone]:
     """Run the rounds that are missing without encryption; yield each as it ends.
 
@@ -79,19 +94,15 @@ def plain_rounds(
         study: The terms.
         hospitals: All hospitals.
         told: Told how far each hospital is.
+        for_each: Lets hospitals work, one by one or at the same time.
     """
     model = last_model(study, hospitals)
     has_masks = {each.msp_id: each.has_masks for each in hospitals}
     while model.round_number < study.rounds:
         number = model.round_number + 1
         task = TrainingTask(number, model.round_number, model.weights)
-        after = {}
-        for each in hospitals:
-            trained = each.store.read_trained(number)
-            if trained is None:
-                trained = each.trainer.train(task, _telling(told, each.name, number))
-                each.store.write_trained(number, trained)
-            after[each.msp_id] = trained
+        vectors = for_each(partial(_trained, task, told), hospitals)
+        after = {each.msp_id: vector for each, vector in zip(hospitals, vectors, strict=True)}
         average = PlainAverage(
             study.weights,
             has_masks,
@@ -102,14 +113,30 @@ def plain_rounds(
         shared = average.apply(model.weights, after)
         following = average.scales if average.scales is not None else model.scales
         model = ModelState(number, shared, following)
-        metrics = {
-            each.msp_id: fractions(each.trainer.metrics_ppm(task, shared)) for each in hospitals
-        }
+        judged = for_each(partial(_judged, task, shared), hospitals)
+        metrics = {each.msp_id: found for each, found in zip(hospitals, judged, strict=True)}
         for each in hospitals:
             each.store.write_facts(number, {"metrics": metrics[each.msp_id]})
             each.store.write_model(model)
             each.store.forget_upload(number)
         yield RoundDone(model, metrics, 0, {})
+
+
+def _trained(task: TrainingTask, told: Told, each: SimulatedHospital) -> NDArray[np.float32]:
+    """Return a hospital's weights after its steps of a round, from its files if they are there."""
+    number = task.round_number
+    trained = each.store.read_trained(number)
+    if trained is None:
+        trained = each.trainer.train(task, _telling(told, each.name, number))
+        each.store.write_trained(number, trained)
+    return trained
+
+
+def _judged(
+    task: TrainingTask, shared: NDArray[np.float32], each: SimulatedHospital
+) -> dict[str, float]:
+    """Return a hospital's metrics of a round's model."""
+    return fractions(each.trainer.metrics_ppm(task, shared))
 
 
 def _telling(told: Told, name: str, number: int) -> TrainingProgress:

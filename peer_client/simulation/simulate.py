@@ -15,6 +15,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,11 +26,12 @@ from peer_client.ct.cohort import Cohort, load_cohort
 from peer_client.ct.hospitals import HospitalData
 from peer_client.evaluation.figures import PartFigures, part_figures
 from peer_client.evaluation.readings import Reading
-from peer_client.hospital import LocalTraining, network_once, whole_vector
+from peer_client.hospital import LocalTraining, whole_vector
 from peer_client.personal.choice import ALONE, choose
 from peer_client.personal.manifest import manifest_of
 from peer_client.personal.reading import Decider
 from peer_client.personal.served import LabelScheme, ServedModel, save_served
+from peer_client.report import MaskPicture
 from peer_client.simulation.errors import ResumeError
 from peer_client.simulation.homework import Homework, Vector
 from peer_client.simulation.memory_rounds import memory_rounds
@@ -37,13 +39,16 @@ from peer_client.simulation.pages import mask_pictures, write_pages
 from peer_client.simulation.recipe import Recipe
 from peer_client.simulation.rounds import SimulatedHospital, Told, last_model, plain_rounds
 from peer_client.simulation.study import ordering_claim, simulated_study
+from peer_client.simulation.workshop import Workshop
 from peer_client.store import StudyStore, read_file, write_file
-from peer_client.study_file import shared_places
+from peer_client.study_file import network_of, shared_places
 
 if TYPE_CHECKING:
     from model.network import SliceNetwork
 
 FORMAT = 1
+#: Networks that may work at the same time; TensorFlow is told once in a process.
+NETWORKS_MAX = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,8 @@ class Setting:
         encryption: Whether rounds run encrypted over a ledger in memory.
         output: Where everything goes.
         cache: Folder for normalised slices.
-        threads: Processor threads for TensorFlow; 1 repeats bit for bit.
+        threads: Hospitals that work at the same time, each on one thread; the models are the same
+            for any number.
     """
 
     hospitals: tuple[HospitalData, ...]
@@ -134,37 +140,42 @@ def simulate(setting: Setting, told: Told) -> tuple[HospitalResult, ...]:
     """
     claim_output(setting)
     study = simulated_study(setting.hospitals, setting.recipe)
-    net = network_once(study, setting.threads)
-    cohorts = {each.name: _cohort(each, setting, told) for each in setting.hospitals}
-    hospitals = tuple(
-        _simulated(each, cohorts[each.name], study, setting, net) for each in setting.hospitals
-    )
-    for done in _rounds(study, hospitals, setting, told):
-        told("all", f"round {done.model.round_number} of {study.rounds} done", 1, 1)
-    results, pictures = [], []
-    shared = last_model(study, hospitals).weights
-    manifest = manifest_of(list(cohorts.values()))
-    for number, data in enumerate(setting.hospitals):
-        work = Homework(net(), cohorts[data.name], setting.recipe, number, data.name, told)
-        store = hospitals[number].store
-        federated = whole_vector(study, store, shared_places(study.weights), shared)
-        vectors = work.vectors(store.folder, federated)
-        readings = work.readings(cohorts[data.name].validation, vectors)
-        served = ServedModel(
-            net=net(),
-            hospital=data.name,
-            labels=LabelScheme(data.label_positive, data.label_negative),
-            choice=choose(readings),
-            vectors=vectors,
-            manifest=manifest,
-            training=_training(setting, study),
+    with Workshop(partial(_built, study), setting.threads, told) as workshop:
+        told = workshop.told
+        cohorts = {each.name: _cohort(each, setting, told) for each in setting.hospitals}
+        hospitals = tuple(
+            _simulated(each, cohorts[each.name], study, setting, workshop.network)
+            for each in setting.hospitals
         )
-        path = setting.output / "models" / f"{data.name}.keras"
-        save_served(served, path)
-        results.append(
-            _result(served, cohorts[data.name], work, vectors, readings, setting.output, path)
-        )
-        pictures += mask_pictures(served, cohorts[data.name])
+        for done in _rounds(study, hospitals, setting, workshop):
+            told("all", f"round {done.model.round_number} of {study.rounds} done", 1, 1)
+        shared = last_model(study, hospitals).weights
+        manifest = manifest_of(list(cohorts.values()))
+
+        def finish(number: int) -> tuple[HospitalResult, list[MaskPicture]]:
+            data, store = setting.hospitals[number], hospitals[number].store
+            cohort, net = cohorts[data.name], workshop.network()
+            work = Homework(net, cohort, setting.recipe, number, data.name, told)
+            federated = whole_vector(study, store, shared_places(study.weights), shared)
+            vectors = work.vectors(store.folder, federated)
+            readings = work.readings(cohort.validation, vectors)
+            served = ServedModel(
+                net=net,
+                hospital=data.name,
+                labels=LabelScheme(data.label_positive, data.label_negative),
+                choice=choose(readings),
+                vectors=vectors,
+                manifest=manifest,
+                training=_training(setting, study),
+            )
+            path = setting.output / "models" / f"{data.name}.keras"
+            save_served(served, path)
+            result = _result(served, cohort, work, vectors, readings, setting.output, path)
+            return result, mask_pictures(served, cohort)
+
+        finished = workshop.each(finish, range(len(hospitals)))
+    results = [result for result, _ in finished]
+    pictures = [picture for _, mine in finished for picture in mine]
     write_pages(setting, study, hospitals, results, pictures)
     return tuple(results)
 
@@ -216,12 +227,21 @@ def _simulated(
 
 
 def _rounds(
-    study: Study, hospitals: tuple[SimulatedHospital, ...], setting: Setting, told: Told
+    study: Study, hospitals: tuple[SimulatedHospital, ...], setting: Setting, workshop: Workshop
 ) -> Any:
     if setting.encryption:
         claim = ordering_claim(setting.hospitals)
-        return memory_rounds(study, hospitals, claim, told, start=datetime.now(UTC))
-    return plain_rounds(study, hospitals, told)
+        return memory_rounds(study, hospitals, claim, workshop.told, start=datetime.now(UTC))
+    return plain_rounds(study, hospitals, workshop.told, workshop.each)
+
+
+def _built(study: Study) -> SliceNetwork:
+    """Build the study's network (imports TensorFlow)."""
+    from model.capsnet import build
+    from model.threads import set_threads
+
+    set_threads(1, networks_at_once=NETWORKS_MAX)
+    return build(network_of(study), seed=study.seed)
 
 
 def _training(setting: Setting, study: Study) -> dict[str, Any]:

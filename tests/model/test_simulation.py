@@ -122,6 +122,22 @@ def test_the_report_says_that_nothing_was_encrypted(
     assert np.isfinite(document["hospitals"][0]["test"]["brier"])
 
 
+def test_models_do_not_depend_on_how_many_hospitals_train_at_the_same_time(
+    setting: Setting, results: tuple[HospitalResult, ...]
+) -> None:
+    side_by_side = replace(setting, threads=3, output=setting.output.with_name("side-by-side"))
+    found = simulate(side_by_side, lambda *_: None)
+    assert [each.to_json() for each in found] == [each.to_json() for each in results]
+    for each in results:
+        one, other = (
+            np.load(path.output / "models" / f"{each.hospital}.npz")
+            for path in (setting, side_by_side)
+        )
+        assert sorted(one) == sorted(other)
+        for name in one:
+            np.testing.assert_array_equal(one[name], other[name])
+
+
 def test_encryption_changes_nothing_but_the_rounding(
     setting: Setting, results: tuple[HospitalResult, ...]
 ) -> None:

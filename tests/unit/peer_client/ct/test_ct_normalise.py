@@ -179,6 +179,23 @@ def test_unequal_spacing_does_not_change_the_result() -> None:
     assert np.abs(square - narrow).mean() < 0.03
 
 
+def test_lung_keeps_its_level_where_most_of_it_is_diseased() -> None:
+    rng = np.random.default_rng(4)
+    hu = np.full((160, 160), 40, np.float32)
+    hu[30:130, 20:70] = hu[30:130, 90:140] = -850
+    sound = hu.copy()
+    hu[30:100, 20:70] = hu[30:100, 90:140] = -500  # ground glass in seven tenths of both lungs
+    sound += rng.normal(0, 12, hu.shape).astype(np.float32)
+    hu += rng.normal(0, 12, hu.shape).astype(np.float32)
+
+    def lung_of(picture: np.ndarray) -> float:
+        return to_network_input(grey(picture, -1350, 150), size_px=96).anchors.lung
+
+    assert lung_of(hu) == pytest.approx(lung_of(sound), abs=0.02)
+    ill = to_network_input(grey(hu, -1350, 150), size_px=96).pixels[:, :, 0]
+    assert np.median(ill[10:50, 15:35]) > 0.35
+
+
 def test_swapped_anchors_are_refused() -> None:
     with pytest.raises(NormalisationError, match="not darker"):
         normalise_signal(np.zeros(3, np.float32), Anchors(lung=0.5, tissue=0.5))

@@ -1,0 +1,70 @@
+"""Hospitals at work at the same time: order is kept, a failure ends the others' work."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+
+import pytest
+
+from peer_client.simulation.workshop import StoppedError, Workshop
+
+
+def no_network() -> object:
+    raise AssertionError("nobody here asks for a network")
+
+
+def test_what_is_found_comes_in_the_order_of_the_items_and_not_of_the_threads() -> None:
+    second_is_done = threading.Event()
+
+    def act(item: int) -> int:
+        if item == 1:
+            assert second_is_done.wait(30)
+        else:
+            second_is_done.set()
+        return 10 * item
+
+    with Workshop(no_network, 2, lambda *_: None) as workshop:
+        assert workshop.each(act, [1, 2]) == [10, 20]
+
+
+def test_a_failure_is_raised_and_ends_what_others_are_at() -> None:
+    ended: list[str] = []
+    begun = threading.Event()
+
+    def act(workshop: Workshop, item: str) -> None:
+        if item == "fails":
+            assert begun.wait(30)
+            raise ValueError("no lung")
+        try:
+            while True:
+                begun.set()
+                workshop.told("ucsd", "alone", 1, 2)
+        except StoppedError:
+            ended.append(item)
+            raise
+
+    def all_of_it() -> None:
+        with Workshop(no_network, 2, lambda *_: None) as workshop:
+            workshop.each(partial(act, workshop), ["fails", "trains for ever"])
+
+    with pytest.raises(ValueError, match="no lung"):
+        all_of_it()
+    assert ended == ["trains for ever"]
+
+
+def test_one_thread_at_a_time_tells() -> None:
+    inside, most = 0, 0
+
+    def told(*_: object) -> None:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        inside -= 1
+
+    with Workshop(no_network, 4, told) as workshop:
+        workshop.each(
+            lambda name: [workshop.told(name, "alone", step, 200) for step in range(200)], "abcd"
+        )
+
+    assert most == 1
