@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from peer_client.personal.own_models import ADAPT_RATE
 from peer_client.simulation.errors import RecipeError
 
 Network = Literal["capsnet", "unet", "textbook"]
@@ -36,7 +37,7 @@ class Recipe:
     local_steps: int = 40
     adapt_steps: int = 200
     learning_rate: float = 1.5e-3
-    adapt_rate: float = 1e-3
+    adapt_rate: float = ADAPT_RATE
     seed: int = 0
     bits: int | None = 8
     network: Network = "capsnet"

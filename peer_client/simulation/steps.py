@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.sampling import TrainingSlices
+from peer_client.personal.own_models import ADAPT_WARM_UP_STEPS
 from peer_client.simulation.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 Vector = NDArray[np.float32]
 #: Told (steps done, steps in all).
 Told = Callable[[int, int], None]
-ADAPT_WARM_UP = 10
 
 
 def draw_seed(recipe: Recipe, hospital: int, purpose: int) -> int:
@@ -102,7 +102,7 @@ def adapt(
         steps=recipe.adapt_steps,
         seed=draw_seed(recipe, hospital, 2),
         learning_rate=recipe.adapt_rate,
-        warm_up_steps=ADAPT_WARM_UP,
+        warm_up_steps=ADAPT_WARM_UP_STEPS,
     )
     return train(net, slices, settings, progress=_teller(told)).vector
 
