@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,16 @@ from evidence_comparisons import (
 )
 from evidence_goals import goal_table, goals
 from evidence_parts import Job, Plan, jobs_of
-from evidence_runs import runs_of
+from evidence_runs import Run, beside_headline, runs_of
 from evidence_tables import measure, tables
+
+from peer_client.simulation.recipe import Recipe
 
 MARK = "<!-- tables from benchmarks/evidence.py -->"
 #: What each part is, for the list of what was not run.
 PARTS_IN_WORDS = {
     "headline": "floor, alone, federated, adapted, mixture, served",
+    "recommended": "the same by the recommended recipe",
     "widths": "4, 6 and 12 bits and float",
     "normalisation": "normalisation off, spatial, signal",
     "ensemble": "as many models trained alone as a mixture has",
@@ -53,10 +56,15 @@ def gathered(cache: Path, plan: Plan, training: Path) -> tuple[dict[str, Any], l
         training: What `make benchmark-training` printed, if it was kept.
     """
     names = plan.hospitals
-    result = measure(runs_of(cache, names))
+    headline = runs_of(cache, names)
+    result = measure(headline)
     result["recipe"] = plan.recipe.to_dict()
     result["goals"] = [asdict(goal) for goal in goals(result)]
     lines = ["### Headline", "", *tables(result), "", *goal_table(result)]
+    longer = runs_of(cache, names, "recommended")
+    if any(longer.values()):
+        result["recommended"] = recommended(longer, headline, plan)
+        lines += recommended_lines(result["recommended"])
     result["comparisons"] = {}
     for comparison in comparisons(plan):
         if not has_own(cache, comparison):
@@ -77,6 +85,32 @@ def gathered(cache: Path, plan: Plan, training: Path) -> tuple[dict[str, Any], l
             "",
         ]
     return result, lines
+
+
+def recommended(
+    longer: Mapping[str, Sequence[Run]], headline: Mapping[str, Sequence[Run]], plan: Plan
+) -> dict[str, Any]:
+    """Return the figures of the recommended recipe, beside the headline's of the same rotations."""
+    found = measure(beside_headline(longer, headline))
+    found["recipe"] = plan.longer.to_dict()
+    found["goals"] = [asdict(goal) for goal in goals(found)]
+    return found
+
+
+def recommended_lines(found: dict[str, Any]) -> list[str]:
+    """Return the recommended recipe's part of the page."""
+    recipe = Recipe(**{**found["recipe"], "personal": tuple(found["recipe"]["personal"])})
+    return [
+        "### The recommended recipe",
+        "",
+        f"{recipe.rounds} rounds of {recipe.local_steps} steps and {recipe.adapt_steps} steps at "
+        f"home, {recipe.steps} steps alone: what `hospital-client simulate` does by default. "
+        '"headline" is the headline\'s recipe on the same patients.',
+        "",
+        *tables(found),
+        "",
+        *goal_table(found),
+    ]
 
 
 def has_own(cache: Path, comparison: Comparison) -> bool:

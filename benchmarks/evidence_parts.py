@@ -14,9 +14,11 @@ from typing import Any
 
 from peer_client.simulation.recipe import Recipe
 
-#: The headline: 160 federated and 80 adapting steps a hospital, and 240 alone. The recommended
-#: recipe (10 x 24 + 120) is half as long again; this one fits five rotations into the time.
+#: The headline: 160 federated and 80 adapting steps a hospital, and 240 alone: five rotations and
+#: everything that is compared with it fit into the time.
 HEADLINE = Recipe(rounds=10, local_steps=16, adapt_steps=80, bits=8)
+#: What is recommended (`hospital-client simulate`): four times as long.
+RECOMMENDED = Recipe()
 ROTATIONS = (0, 1, 2, 3, 4)
 ONE = (0,)
 #: Layers that are not averaged, by the name of the variant.
@@ -126,10 +128,12 @@ class Plan:
     Attributes:
         hospitals: Names in the order of the file.
         recipe: The headline's.
+        longer: The recommended one.
     """
 
     hospitals: tuple[str, ...]
     recipe: Recipe = HEADLINE
+    longer: Recipe = RECOMMENDED
 
     def headline(self, seed: int, rotations: Sequence[int]) -> list[Job]:
         """Floor, federated, alone, adapted, rotation by rotation."""
@@ -140,15 +144,35 @@ class Plan:
             if seed == 0:
                 jobs.append(Job(part, "main", "floor", "floor", recipe, rotation, None,
                                 self.hospitals))  # fmt: skip
-            jobs.append(self._federated(part, "main", "federated", recipe, rotation,
-                                        curve=seed == 0))  # fmt: skip
-            for name in self.hospitals:
-                again = (("ensemble", "alone"),) if seed else ()
-                jobs.append(Job(part, "main", "alone", "alone", recipe, rotation, name, (name,),
-                                same_as=again))  # fmt: skip
-            for name in self.hospitals:
-                jobs.append(Job(part, "main", "adapted", "adapted", recipe, rotation, name,
-                                (name,), starts_from="federated"))  # fmt: skip
+            again = (("ensemble", "alone"),) if seed else ()
+            jobs += self._models(part, "main", recipe, rotation, again)
+        return jobs
+
+    def recommended(self, rotations: Sequence[int]) -> list[Job]:
+        """The same three models by the recommended recipe."""
+        return [
+            job
+            for rotation in rotations
+            for job in self._models("recommended", "recommended", self.longer, rotation)
+        ]
+
+    def _models(
+        self,
+        part: str,
+        folder: str,
+        recipe: Recipe,
+        rotation: int,
+        again: tuple[tuple[str, str], ...] = (),
+    ) -> list[Job]:
+        """The federated model, those trained alone, and the adapted ones."""
+        jobs = [self._federated(part, folder, "federated", recipe, rotation,
+                                curve=recipe.seed == 0)]  # fmt: skip
+        for name in self.hospitals:
+            jobs.append(Job(part, folder, "alone", "alone", recipe, rotation, name, (name,),
+                            same_as=again))  # fmt: skip
+        for name in self.hospitals:
+            jobs.append(Job(part, folder, "adapted", "adapted", recipe, rotation, name, (name,),
+                            starts_from="federated"))  # fmt: skip
         return jobs
 
     def widths(self, rotations: Sequence[int]) -> list[Job]:
@@ -321,6 +345,7 @@ JobsOfPart = Callable[[Plan, Sequence[int]], list[Job]]
 #: The parts in the order of their running, each with the rotations it takes by default.
 PARTS: dict[str, tuple[tuple[int, ...], JobsOfPart]] = {
     "headline": (ROTATIONS, lambda plan, rotations: plan.headline(0, rotations)),
+    "recommended": (ONE, Plan.recommended),
     "widths": (ONE, Plan.widths),
     "normalisation": (ONE, Plan.normalisation),
     "personal": (ONE, Plan.personal),

@@ -18,6 +18,8 @@ from peer_client.personal.scores import by_patient, equal_mixture, mixed_scores
 MODELS = ("alone", "federated", "adapted")
 ENSEMBLE = "alone x 3"
 WITH_LESION = "mixture + lesion share"
+#: The headline's recipes as they are called beside those of the recommended recipe.
+SHORT = {"floor": "floor", "alone": "alone, headline", "served": "served, headline"}
 #: Of the other two models of the ensemble; the first is the headline's own.
 ENSEMBLE_SEEDS = (1, 2)
 
@@ -196,13 +198,41 @@ def chances_of(runs: Sequence[Run]) -> list[PatientScores]:
     return list(first.values())
 
 
-def runs_of(cache: Path, hospitals: Sequence[str]) -> dict[str, list[Run]]:
-    """Return what was measured for the headline at each hospital."""
-    folders = sorted((cache / "main").glob("r*s*"))
+def runs_of(cache: Path, hospitals: Sequence[str], part: str = "main") -> dict[str, list[Run]]:
+    """Return what was measured for the headline, or by another recipe, at each hospital."""
+    folders = sorted((cache / part).glob("r*s*"))
     return {
         name: [run for folder in folders if (run := run_of(folder, name)) is not None]
         for name in hospitals
     }
+
+
+def beside_headline(
+    runs: Mapping[str, Sequence[Run]], headline: Mapping[str, Sequence[Run]]
+) -> dict[str, list[Run]]:
+    """Return runs with what the headline has of the same rotation and seed: `SHORT` recipes.
+
+    Args:
+        runs: By hospital, by another recipe than the headline's.
+        headline: The headline's, by hospital.
+    """
+    found = {}
+    for name, mine in runs.items():
+        others = {(run.rotation, run.seed): run for run in headline[name]}
+        found[name] = [_with_short(run, others.get((run.rotation, run.seed))) for run in mine]
+    return found
+
+
+def _with_short(run: Run, other: Run | None) -> Run:
+    if other is None:
+        return run
+    recipes, dice = dict(run.recipes), dict(run.dice)
+    for recipe in SHORT:
+        if recipe in other.recipes:
+            recipes[SHORT[recipe]] = other.recipes[recipe]
+        if recipe in other.dice:
+            dice[SHORT[recipe]] = other.dice[recipe]
+    return replace(run, recipes=recipes, dice=dice)
 
 
 def pairs_of(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from evidence_figures import dice_summary, difference, mean_of, public, summary
-from evidence_runs import ENSEMBLE, WITH_LESION, Run, chances_of
+from evidence_runs import ENSEMBLE, SHORT, WITH_LESION, Run, chances_of
 
 from model.evaluation import brier, constant_brier
 
@@ -24,6 +24,8 @@ RECIPES = (
     WITH_LESION,
     "served",
     "central",
+    SHORT["alone"],
+    SHORT["served"],
 )
 #: Which recipe is held against which, by patient.
 PAIRS = (
@@ -37,6 +39,8 @@ PAIRS = (
     ("served", ENSEMBLE),
     ("central", "adapted"),
     ("central", "served"),
+    ("alone", SHORT["alone"]),
+    ("served", SHORT["served"]),
 )
 
 

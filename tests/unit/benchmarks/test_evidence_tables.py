@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from evidence_figures import dice_summary, summary
-from evidence_runs import run_of, runs_of
+from evidence_runs import beside_headline, run_of, runs_of
 from evidence_tables import measure, tables
 
 PATIENTS = 40
@@ -82,3 +82,22 @@ def test_tables_say_on_how_many_runs_a_gain_rests(cache: Path) -> None:
 def test_a_missing_rotation_is_absent_and_not_made_up(cache: Path) -> None:
     assert run_of(cache / "main" / "r0s0", "south") is None
     assert summary([], "alone") is None
+
+
+def test_a_longer_recipe_is_held_against_the_headline_of_the_same_rotation_only(
+    cache: Path,
+) -> None:
+    longer = cache / "recommended" / "r1s0"
+    for model in ("alone", "federated", "adapted"):
+        cell(longer, model, 3.0, seed=1, areas=[[4, 4, 4], [4, 4, 4]])
+
+    found = beside_headline(runs_of(cache, ["north"], "recommended"), runs_of(cache, ["north"]))
+    figures = measure(found)
+
+    assert [run.rotation for run in found["north"]] == [1]
+    gain = figures["differences"]["alone minus alone, headline"]["hospitals"]["north"]
+    assert gain["runs"] == 1
+    assert gain["low"] > 0
+    dice = figures["hospitals"]["north"]["dice"]
+    assert dice["alone"]["dice_mean"] == 1.0
+    assert dice["alone, headline"]["dice_mean"] == pytest.approx(0.125)
