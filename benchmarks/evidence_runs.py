@@ -20,6 +20,7 @@ ENSEMBLE = "alone x 3"
 WITH_LESION = "mixture + lesion share"
 #: The headline's recipes as they are called beside those of the recommended recipe.
 SHORT = {"floor": "floor", "alone": "alone, headline", "served": "served, headline"}
+HEADLINE_FOLDER = "main"
 #: Of the other two models of the ensemble; the first is the headline's own.
 ENSEMBLE_SEEDS = (1, 2)
 
@@ -152,7 +153,8 @@ def run_of(folder: Path, hospital: str) -> Run | None:
         probability = replace(recipes["served"], scores=chances)
         if choice.mask_member in dice:
             dice["served"] = dice[choice.mask_member]
-    if seed == 0 and "alone" in cells:
+    # The other members were trained by the headline's recipe.
+    if seed == 0 and "alone" in cells and folder.parent.name == HEADLINE_FOLDER:
         found = ensemble_of(folder.parent.parent, rotation, hospital, cells["alone"])
         if found is not None:
             validation[ENSEMBLE], recipes[ENSEMBLE] = area(found[0]), found[1]
@@ -198,7 +200,9 @@ def chances_of(runs: Sequence[Run]) -> list[PatientScores]:
     return list(first.values())
 
 
-def runs_of(cache: Path, hospitals: Sequence[str], part: str = "main") -> dict[str, list[Run]]:
+def runs_of(
+    cache: Path, hospitals: Sequence[str], part: str = HEADLINE_FOLDER
+) -> dict[str, list[Run]]:
     """Return what was measured for the headline, or by another recipe, at each hospital."""
     folders = sorted((cache / part).glob("r*s*"))
     return {
