@@ -20,4 +20,9 @@ def set_threads(threads: int, *, networks_at_once: int = 1) -> None:
         RuntimeError: TensorFlow has already started with another number.
     """
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(max(threads, networks_at_once))
+    try:
+        tf.config.threading.set_inter_op_parallelism_threads(max(threads, networks_at_once))
+    except RuntimeError:
+        # Started already, for fewer networks: they wait for each other, and compute the same.
+        if networks_at_once == 1:
+            raise
