@@ -57,14 +57,12 @@ def gathered(cache: Path, plan: Plan, training: Path) -> tuple[dict[str, Any], l
     """
     names = plan.hospitals
     headline = runs_of(cache, names)
-    result = measure(headline)
-    result["recipe"] = plan.recipe.to_dict()
-    result["goals"] = [asdict(goal) for goal in goals(result)]
+    result = figures(headline, plan.recipe)
     lines = ["### Headline", "", *tables(result), "", *goal_table(result)]
     longer = runs_of(cache, names, "recommended")
     if any(longer.values()):
-        result["recommended"] = recommended(longer, headline, plan)
-        lines += recommended_lines(result["recommended"])
+        result["recommended"] = figures(beside_headline(longer, headline), plan.longer)
+        lines += recommended_lines(result["recommended"], plan.longer)
     result["comparisons"] = {}
     for comparison in comparisons(plan):
         if not has_own(cache, comparison):
@@ -87,19 +85,16 @@ def gathered(cache: Path, plan: Plan, training: Path) -> tuple[dict[str, Any], l
     return result, lines
 
 
-def recommended(
-    longer: Mapping[str, Sequence[Run]], headline: Mapping[str, Sequence[Run]], plan: Plan
-) -> dict[str, Any]:
-    """Return the figures of the recommended recipe, beside the headline's of the same rotations."""
-    found = measure(beside_headline(longer, headline))
-    found["recipe"] = plan.longer.to_dict()
+def figures(runs: Mapping[str, Sequence[Run]], recipe: Recipe) -> dict[str, Any]:
+    """Return what the cells of one recipe say, the recipe itself, and its goals."""
+    found = measure(runs)
+    found["recipe"] = recipe.to_dict()
     found["goals"] = [asdict(goal) for goal in goals(found)]
     return found
 
 
-def recommended_lines(found: dict[str, Any]) -> list[str]:
+def recommended_lines(found: Mapping[str, Any], recipe: Recipe) -> list[str]:
     """Return the recommended recipe's part of the page."""
-    recipe = Recipe(**{**found["recipe"], "personal": tuple(found["recipe"]["personal"])})
     return [
         "### The recommended recipe",
         "",

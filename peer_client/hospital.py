@@ -55,16 +55,22 @@ def network_once(study: Study, threads: int) -> Callable[[], SliceNetwork]:
         study: The study's terms.
         threads: Processor threads for TensorFlow.
     """
+    return cache(lambda: built_network(study, threads))
 
-    @cache
-    def network() -> SliceNetwork:
-        from model.capsnet import build
-        from model.threads import set_threads
 
-        set_threads(threads)
-        return build(network_of(study), seed=study.seed)
+def built_network(study: Study, threads: int, *, networks_at_once: int = 1) -> SliceNetwork:
+    """Build the study's network with its initial weights (imports TensorFlow).
 
-    return network
+    Args:
+        study: The study's terms.
+        threads: Processor threads for TensorFlow.
+        networks_at_once: Networks of this process that work at the same time.
+    """
+    from model.capsnet import build
+    from model.threads import set_threads
+
+    set_threads(threads, networks_at_once=networks_at_once)
+    return build(network_of(study), seed=study.seed)
 
 
 class LocalTraining:

@@ -26,7 +26,7 @@ from peer_client.ct.cohort import Cohort, load_cohort
 from peer_client.ct.hospitals import HospitalData
 from peer_client.evaluation.figures import PartFigures, part_figures
 from peer_client.evaluation.readings import Reading
-from peer_client.hospital import LocalTraining, whole_vector
+from peer_client.hospital import LocalTraining, built_network, whole_vector
 from peer_client.personal.choice import ALONE, choose
 from peer_client.personal.manifest import manifest_of
 from peer_client.personal.reading import Decider
@@ -41,13 +41,14 @@ from peer_client.simulation.rounds import SimulatedHospital, Told, last_model, p
 from peer_client.simulation.study import ordering_claim, simulated_study
 from peer_client.simulation.workshop import Workshop
 from peer_client.store import StudyStore, read_file, write_file
-from peer_client.study_file import network_of, shared_places
+from peer_client.study_file import shared_places
 
 if TYPE_CHECKING:
     from model.network import SliceNetwork
 
 FORMAT = 1
-#: Networks that may work at the same time; TensorFlow is told once in a process.
+#: Networks that may work at the same time, the main thread's among them; TensorFlow is told once in
+#: a process, so the number cannot follow `threads`.
 NETWORKS_MAX = 16
 
 
@@ -140,7 +141,8 @@ def simulate(setting: Setting, told: Told) -> tuple[HospitalResult, ...]:
     """
     claim_output(setting)
     study = simulated_study(setting.hospitals, setting.recipe)
-    with Workshop(partial(_built, study), setting.threads, told) as workshop:
+    build = partial(built_network, study, 1, networks_at_once=NETWORKS_MAX)
+    with Workshop(build, setting.threads, told) as workshop:
         told = workshop.told
         cohorts = {each.name: _cohort(each, setting, told) for each in setting.hospitals}
         hospitals = tuple(
@@ -233,15 +235,6 @@ def _rounds(
         claim = ordering_claim(setting.hospitals)
         return memory_rounds(study, hospitals, claim, workshop.told, start=datetime.now(UTC))
     return plain_rounds(study, hospitals, workshop.told, workshop.each)
-
-
-def _built(study: Study) -> SliceNetwork:
-    """Build the study's network (imports TensorFlow)."""
-    from model.capsnet import build
-    from model.threads import set_threads
-
-    set_threads(1, networks_at_once=NETWORKS_MAX)
-    return build(network_of(study), seed=study.seed)
 
 
 def _training(setting: Setting, study: Study) -> dict[str, Any]:

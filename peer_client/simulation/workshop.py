@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
@@ -57,9 +57,13 @@ class Workshop:
         """Do the same for all items, as many at the same time as there are threads.
 
         Returns:
-            What was found for each item, in their order. The first failure is raised.
+            What was found for each item, in their order. A failure is raised as soon as it
+            happens, whatever the others are at.
         """
         futures = [self._pool.submit(act, item) for item in items]
+        ended, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        for future in ended:
+            future.result()
         return [future.result() for future in futures]
 
     def told(self, hospital: str, what: str, done: int, total: int) -> None:
