@@ -196,7 +196,8 @@ def served_table(result: Mapping[str, Any]) -> list[str]:
             continue
         chosen = list(found["served"].values())
         counts = ", ".join(
-            f"{each} {chosen.count(each)}x" for each in sorted(set(chosen), key=chosen.count)[::-1]
+            f"{each} {chosen.count(each)}x"
+            for each in sorted(set(chosen), key=lambda each: (-chosen.count(each), each))
         )
         figures = found["calibration"]
         lines.append(
