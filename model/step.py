@@ -95,15 +95,18 @@ class TrainingStep:
         return result
 
     def _losses(self, images: Tensor, labels: Tensor, masks: Tensor) -> tuple[Tensor, ...]:
-        scores, auxiliary, *features = self.net.encoder(images, training=True)
         nothing = tf.constant(0.0)
         by_class, by_auxiliary, by_mask = nothing, nothing, nothing
+        # Apart, not one batch cut in two: each part computes what its losses need, and no gradient
+        # of a cut is padded with zeros.
         if self.class_items:
-            by_class = self.net.classification_loss(labels, scores[: self.class_items])
-            by_auxiliary = losses.cross_entropy(labels, auxiliary[: self.class_items])
+            scores, auxiliary, *_ = self.net.encoder(images[: self.class_items], training=True)
+            by_class = self.net.classification_loss(labels, scores)
+            by_auxiliary = losses.cross_entropy(labels, auxiliary)
         if self.mask_items:
-            masked = [feature[self.class_items :] for feature in features]
-            by_mask = losses.tissue_loss(masks, self.net.decoder(masked, training=True))
+            # Only the auxiliary head drops anything, so there is nothing to draw here.
+            _, _, *features = self.net.encoder(images[self.class_items :], training=False)
+            by_mask = losses.tissue_loss(masks, self.net.decoder(features, training=True))
         return by_class, by_auxiliary, by_mask
 
     def _step(self, images: Tensor, labels: Tensor, masks: Tensor, numbers: Tensor) -> Tensor:

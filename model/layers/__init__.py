@@ -5,6 +5,7 @@ from __future__ import annotations
 from model.layers.capsule_length import CapsuleLength
 from model.layers.class_capsules import ClassCapsules
 from model.layers.convolutional_capsules import ConvolutionalCapsules
+from model.layers.group_normalisation import GroupNormalisation
 from model.layers.pooled_capsules import PooledCapsules
 from model.layers.primary_capsules import PrimaryCapsules
 from model.layers.squash import Squash
@@ -15,6 +16,7 @@ __all__ = [
     "CapsuleLength",
     "ClassCapsules",
     "ConvolutionalCapsules",
+    "GroupNormalisation",
     "PooledCapsules",
     "PrimaryCapsules",
     "Squash",

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from model.layers.group_normalisation import over_groups
 from model.layers.squash import PACKAGE, squash
 from model.tensors import Tensor
 
@@ -68,15 +69,13 @@ class PrimaryCapsules(keras.layers.Layer):
     def call(self, features: Tensor) -> Tensor:
         """Convolve, normalise if asked, cut into vectors and squash."""
         mapped = ops.conv(features, self.kernel, padding="same")
-        height, width = mapped.shape[1], mapped.shape[2]
-        vectors = ops.reshape(mapped, (-1, height, width, self.types, self.size))
-        offset = ops.reshape(self.offset, (self.types, self.size))
         if self.normalised:
-            mean = ops.mean(vectors, axis=(1, 2, 4), keepdims=True)
-            spread = ops.mean(ops.square(vectors - mean), axis=(1, 2, 4), keepdims=True)
-            scale = ops.reshape(self.scale, (self.types, self.size)) * ops.rsqrt(spread + 1e-3)
-            vectors = (vectors - mean) * scale
-        return squash(vectors + offset)
+            centred = mapped - over_groups(mapped, self.types)
+            spread = over_groups(ops.square(centred), self.types)
+            mapped = centred * (self.scale * ops.rsqrt(spread + 1e-3))
+        height, width = mapped.shape[1], mapped.shape[2]
+        vectors = ops.reshape(mapped + self.offset, (-1, height, width, self.types, self.size))
+        return squash(vectors)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Return `(batch, height, width, types, size)`."""

@@ -42,7 +42,7 @@ class TissueProbabilities(keras.layers.Layer):
         """Measure, project and split."""
         vectors = ops.squeeze(capsules, axis=3)
         lesion = ops.sqrt(ops.sum(ops.square(vectors), axis=-1, keepdims=True) + EPSILON)
-        kind = ops.sigmoid(ops.matmul(vectors / lesion, self.kernel) + self.bias)
+        kind = ops.sigmoid(ops.matmul(vectors, self.kernel) / lesion + self.bias)
         dense = lesion * kind
         return ops.concatenate([1.0 - lesion, lesion - dense, dense], axis=-1)
 
