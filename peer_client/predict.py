@@ -25,7 +25,8 @@ from peer_client.ct.image import Image2D, read_image
 from peer_client.ct.lung_field import LungField
 from peer_client.ct.normalise import NormalisedSlice, lung_on_grid, to_network_input
 from peer_client.ct.slices import is_picture
-from peer_client.ct.volume import CtVolume, read_volume
+from peer_client.ct.volume import CtVolume
+from peer_client.ct.volume_files import read_volume
 from peer_client.evaluation.readings import LESION_THRESHOLD
 from peer_client.personal.patient import patient_answer
 from peer_client.personal.reading import Decider

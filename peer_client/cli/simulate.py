@@ -74,7 +74,7 @@ def simulate(
     from peer_client.ct.hospitals import read_hospitals
     from peer_client.simulation.pages import COLUMNS, result_json, table_rows
     from peer_client.simulation.recipe import Recipe
-    from peer_client.simulation.simulate import Setting
+    from peer_client.simulation.setting import Setting
     from peer_client.simulation.simulate import simulate as run
 
     default = EXAMPLES / ("phantoms.yaml" if folder is None else "real_ct.yaml")

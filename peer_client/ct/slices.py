@@ -24,7 +24,8 @@ from peer_client.ct.image import FILE_BYTES_MAX, Image2D, decode_image, decode_m
 from peer_client.ct.index import Item
 from peer_client.ct.mapper import mapper
 from peer_client.ct.normalise import NORMALISATION_VERSION, to_network_input
-from peer_client.ct.volume import CtVolume, read_mask_of, read_volume
+from peer_client.ct.volume import CtVolume
+from peer_client.ct.volume_files import read_mask_of, read_volume
 
 #: Called with (items done, items in all) while slices are made.
 Progress = Callable[[int, int], None]

@@ -12,12 +12,13 @@ from chaincode.study import Study
 from chaincode.terms import round_parameters
 from peer_client.ct.cohort import Cohort
 from peer_client.report import RESEARCH_USE, MaskPicture, RoundRow, write_report
+from peer_client.simulation.result import HospitalResult
+from peer_client.simulation.setting import Setting
 from peer_client.store import write_file
 
 if TYPE_CHECKING:
     from peer_client.personal.served import ServedModel
     from peer_client.simulation.rounds import SimulatedHospital
-    from peer_client.simulation.simulate import HospitalResult, Setting
 
 #: Validation slices with masks shown for each hospital.
 SHOWN = 4

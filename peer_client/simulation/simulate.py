@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +22,7 @@ from chaincode.study import Study
 from model.decision import fit_decision
 from peer_client.ct.cohort import Cohort, load_cohort
 from peer_client.ct.hospitals import HospitalData
-from peer_client.evaluation.figures import PartFigures, part_figures
+from peer_client.evaluation.figures import part_figures
 from peer_client.evaluation.readings import Reading
 from peer_client.hospital import LocalTraining, built_network, whole_vector
 from peer_client.personal.choice import ALONE, choose
@@ -36,8 +34,9 @@ from peer_client.simulation.errors import ResumeError
 from peer_client.simulation.homework import Homework, Vector
 from peer_client.simulation.memory_rounds import memory_rounds
 from peer_client.simulation.pages import mask_pictures, write_pages
-from peer_client.simulation.recipe import Recipe
+from peer_client.simulation.result import HospitalResult
 from peer_client.simulation.rounds import SimulatedHospital, Told, last_model, plain_rounds
+from peer_client.simulation.setting import Setting
 from peer_client.simulation.study import ordering_claim, simulated_study
 from peer_client.simulation.workshop import Workshop
 from peer_client.store import StudyStore, read_file, write_file
@@ -46,82 +45,9 @@ from peer_client.study_file import shared_places
 if TYPE_CHECKING:
     from model.network import SliceNetwork
 
-FORMAT = 1
 #: Networks that may work at the same time, the main thread's among them; TensorFlow is told once in
 #: a process, so the number cannot follow `threads`.
 NETWORKS_MAX = 16
-
-
-@dataclass(frozen=True, slots=True)
-class HospitalResult:
-    """What one hospital has in the end.
-
-    Attributes:
-        hospital: Its name.
-        serves: "alone", "federated", "adapted" or "mixture".
-        auc_validation: By candidate, on validation patients (what the choice rests on).
-        dice_validation: By model, on validation masks.
-        test: Figures of what is served, on test patients.
-        test_alone: Figures of the model trained alone, on the same patients.
-        model: The served model's file, relative to the output folder.
-    """
-
-    hospital: str
-    serves: str
-    auc_validation: Mapping[str, float]
-    dice_validation: Mapping[str, float]
-    test: PartFigures
-    test_alone: PartFigures
-    model: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        return {
-            "hospital": self.hospital,
-            "serves": self.serves,
-            "auc_validation": dict(self.auc_validation),
-            "dice_validation": dict(self.dice_validation),
-            "test": self.test.to_json(),
-            "test_alone": self.test_alone.to_json(),
-            "model": self.model,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What a simulation is of.
-
-    Attributes:
-        hospitals: Of the file.
-        folder: The data folder.
-        recipe: How they train.
-        encryption: Whether rounds run encrypted over a ledger in memory.
-        output: Where everything goes.
-        cache: Folder for normalised slices.
-        threads: Hospitals that work at the same time, each on one thread; the models are the same
-            for any number.
-    """
-
-    hospitals: tuple[HospitalData, ...]
-    folder: Path
-    recipe: Recipe
-    encryption: bool
-    output: Path
-    cache: Path
-    threads: int = 1
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what another run must have in common to go on."""
-        index = (self.folder / "index.csv").read_bytes()
-        text = repr([(each.name, each.classes, each.masks, each.split) for each in self.hospitals])
-        return {
-            "format": FORMAT,
-            "recipe": self.recipe.to_dict(),
-            "encryption": self.encryption,
-            "hospitals": [each.name for each in self.hospitals],
-            "hospitals_sha256": sha256(text.encode()).hexdigest(),
-            "index_sha256": sha256(index).hexdigest(),
-        }
 
 
 def simulate(setting: Setting, told: Told) -> tuple[HospitalResult, ...]:

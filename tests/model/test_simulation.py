@@ -17,7 +17,9 @@ from peer_client.personal.errors import ServedModelError
 from peer_client.personal.reading import open_decider
 from peer_client.simulation.errors import ResumeError
 from peer_client.simulation.recipe import Recipe
-from peer_client.simulation.simulate import HospitalResult, Setting, simulate
+from peer_client.simulation.result import HospitalResult
+from peer_client.simulation.setting import Setting
+from peer_client.simulation.simulate import simulate
 
 pytestmark = pytest.mark.tensorflow
 

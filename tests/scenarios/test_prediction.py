@@ -11,7 +11,8 @@ import pytest
 from model.config import CapsNetConfig
 from peer_client.ct.errors import NormalisationError
 from peer_client.ct.phantoms import phantom_volume
-from peer_client.ct.volume import CtVolume, read_volume
+from peer_client.ct.volume import CtVolume
+from peer_client.ct.volume_files import read_volume
 from peer_client.errors import NoModelError
 from peer_client.evaluation.readings import Reading
 from peer_client.models import ModelFacts, export_model, exported_facts, read_exported

@@ -13,7 +13,7 @@ from peer_client.ct.errors import CohortError, MaskError, NormalisationError, Sp
 from peer_client.ct.hospitals import PartChoice, Split
 from peer_client.ct.index import Item, read_index
 from peer_client.ct.nifti import write_nifti
-from peer_client.ct.volume import read_volume
+from peer_client.ct.volume_files import read_volume
 
 
 def item(patient: str, fold: int | None, label: int | None = 1, part: str = "a") -> Item:

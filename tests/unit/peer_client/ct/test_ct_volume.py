@@ -12,7 +12,7 @@ import pytest
 
 from peer_client.ct.errors import CacheError, MaskError, VolumeError
 from peer_client.ct.nifti import write_nifti
-from peer_client.ct.volume import read_mask_of, read_volume
+from peer_client.ct.volume_files import read_mask_of, read_volume
 
 
 def edit_dicom(path: Path, change) -> None:
