@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 
 from model.config import CapsNetConfig
+from peer_client.cli.main import main
 from peer_client.ct.errors import NormalisationError
 from peer_client.ct.phantoms import phantom_volume
 from peer_client.ct.volume import CtVolume
@@ -330,3 +332,44 @@ def test_a_picture_without_lungs_is_refused(exported: Decider, tmp_path: Path) -
 
     with pytest.raises(NormalisationError, match="no lungs were found"):
         predict_input(exported, tmp_path / "slope.png", tmp_path / "out")
+
+
+def predict_command(*arguments: str | Path) -> Result:
+    """Run `hospital-client predict` as a user does; one thread, as every scenario."""
+    words = ["predict", "--threads", "1", *map(str, arguments)]
+    return CliRunner().invoke(main, words)
+
+
+def test_the_command_prints_and_writes_the_same_answer_without_any_ledger(
+    served_file: Path, scan: Path, tmp_path: Path
+) -> None:
+    done = predict_command(scan, "--model", served_file, "--output", tmp_path, "--json")
+
+    assert done.exit_code == 0, done.output
+    printed = json.loads(done.stdout)
+    written = json.loads((tmp_path / "prediction.json").read_text())
+    assert printed["probability"] == written["probability"]
+    assert printed["use"] == RESEARCH_USE
+    assert {"scan_lesion.nii.gz", "overview.png"} <= {each.name for each in tmp_path.iterdir()}
+
+
+def test_the_command_tells_people_probability_calibration_lesion_and_use(
+    served_file: Path, scan: Path, tmp_path: Path
+) -> None:
+    done = predict_command(scan, "--model", served_file, "--output", tmp_path)
+
+    assert done.exit_code == 0, done.output
+    for words in ("COVID-19", "40 validation patients of north", "ml", RESEARCH_USE):
+        assert words in done.stdout
+
+
+def test_the_command_with_a_file_that_is_no_model_says_so_with_its_code(
+    scan: Path, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong.keras"
+    wrong.write_bytes(b"not a model")
+    done = predict_command(scan, "--model", wrong, "--output", tmp_path / "out")
+
+    assert done.exit_code > 1
+    assert "wrong.keras" in done.stderr
+    assert not (tmp_path / "out").exists()
