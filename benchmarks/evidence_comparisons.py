@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from evidence_figures import dice_summary, mean_of, public, summary
-from evidence_parts import Plan
+from evidence_parts import HEADLINE_FOLDER, Plan
 from evidence_runs import pairs_of
 from evidence_tables import signed
 
 #: Folder and tag of cells.
 Cells = tuple[str, str]
-FEDERATED: Cells = ("main", "federated")
+FEDERATED: Cells = (HEADLINE_FOLDER, "federated")
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,13 @@ def comparisons(plan: Plan) -> list[Comparison]:
                 Variant("class capsules and auxiliary head", ("personal", "classes")),
                 Variant("all routed layers", ("personal", "trunk")),
                 Variant(
-                    "all routed layers, adapted", ("personal", "trunk-adapted"), ("main", "alone")
+                    "all routed layers, adapted",
+                    ("personal", "trunk-adapted"),
+                    (HEADLINE_FOLDER, "alone"),
                 ),
-                Variant("nothing, adapted", ("main", "adapted"), ("main", "alone")),
+                Variant(
+                    "nothing, adapted", (HEADLINE_FOLDER, "adapted"), (HEADLINE_FOLDER, "alone")
+                ),
             ),
         ),
         Comparison(
@@ -110,10 +114,13 @@ def comparisons(plan: Plan) -> list[Comparison]:
             "the capsule network trained the same way on the same patients. The textbook layer "
             "at one hospital only: its steps are several times as dear.",
             (
-                Variant("capsules, alone", ("main", "alone"), None),
-                Variant("twin, alone", ("networks", "unet-alone"), ("main", "alone")),
+                Variant("capsules, alone", (HEADLINE_FOLDER, "alone"), None),
+                Variant("twin, alone", ("networks", "unet-alone"), (HEADLINE_FOLDER, "alone")),
                 Variant(
-                    "textbook, alone", ("networks", "textbook-alone"), ("main", "alone"), names[:1]
+                    "textbook, alone",
+                    ("networks", "textbook-alone"),
+                    (HEADLINE_FOLDER, "alone"),
+                    names[:1],
                 ),
                 Variant("capsules, federated", FEDERATED, None),
                 Variant("twin, federated", ("networks", "unet-federated")),
@@ -158,7 +165,7 @@ def comparisons(plan: Plan) -> list[Comparison]:
                     ),
                     Variant(
                         f"{name}: in it from the start, adapted",
-                        ("main", "adapted"),
+                        (HEADLINE_FOLDER, "adapted"),
                         ("late", "few-alone"),
                         (name,),
                     ),

@@ -19,6 +19,8 @@ from peer_client.simulation.recipe import Recipe
 HEADLINE = Recipe(rounds=10, local_steps=16, adapt_steps=80, bits=8)
 #: What is recommended (`hospital-client simulate`): four times as long.
 RECOMMENDED = Recipe()
+#: Folder of the headline's cells, which the other parts are held against.
+HEADLINE_FOLDER = "main"
 ROTATIONS = (0, 1, 2, 3, 4)
 ONE = (0,)
 #: Layers that are not averaged, by the name of the variant.
@@ -142,10 +144,10 @@ class Plan:
         jobs = []
         for rotation in rotations:
             if seed == 0:
-                jobs.append(Job(part, "main", "floor", "floor", recipe, rotation, None,
+                jobs.append(Job(part, HEADLINE_FOLDER, "floor", "floor", recipe, rotation, None,
                                 self.hospitals))  # fmt: skip
             again = (("ensemble", "alone"),) if seed else ()
-            jobs += self._models(part, "main", recipe, rotation, again)
+            jobs += self._models(part, HEADLINE_FOLDER, recipe, rotation, again)
         return jobs
 
     def recommended(self, rotations: Sequence[int]) -> list[Job]:
@@ -205,7 +207,7 @@ class Plan:
         """Two more models trained alone: with the headline's as many as a mixture has."""
         return [
             Job("ensemble", "ensemble", "alone", "alone", replace(self.recipe, seed=seed),
-                rotation, name, (name,), same_as=(("main", "alone"),))
+                rotation, name, (name,), same_as=((HEADLINE_FOLDER, "alone"),))
             for rotation in rotations
             for name in self.hospitals
             for seed in (1, 2)
@@ -214,7 +216,7 @@ class Plan:
     def central(self, rotations: Sequence[int]) -> list[Job]:
         """Everything in one place, as many steps as all hospitals together take."""
         return [
-            Job("central", "main", "central", "central", self.recipe, rotation, None,
+            Job("central", HEADLINE_FOLDER, "central", "central", self.recipe, rotation, None,
                 self.hospitals, taking_part=len(self.hospitals))
             for rotation in rotations
         ]  # fmt: skip

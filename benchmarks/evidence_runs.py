@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from evidence_parts import HEADLINE_FOLDER
 
 from model.evaluation import PatientScores, auc
 from peer_client.evaluation.readings import LEAST_SHARE, Reading
@@ -20,7 +21,6 @@ ENSEMBLE = "alone x 3"
 WITH_LESION = "mixture + lesion share"
 #: The headline's recipes as they are called beside those of the recommended recipe.
 SHORT = {"floor": "floor", "alone": "alone, headline", "served": "served, headline"}
-HEADLINE_FOLDER = "main"
 #: Of the other two models of the ensemble; the first is the headline's own.
 ENSEMBLE_SEEDS = (1, 2)
 
