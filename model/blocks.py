@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from model.config import NORMALISATION_GROUPS
-from model.layers.group_normalisation import GroupNormalisation
+from model.layers.group_normalization import GroupNormalization
 from model.tensors import Tensor
 
 
@@ -30,7 +30,7 @@ def convolve(
     mapped = keras.layers.Conv2D(
         channels, window, strides=strides, padding="same", use_bias=False, name=name
     )(inputs)
-    normalised = GroupNormalisation(NORMALISATION_GROUPS, name=f"{name}_norm")(mapped)
+    normalised = GroupNormalization(NORMALISATION_GROUPS, name=f"{name}_norm")(mapped)
     return keras.layers.ReLU()(normalised)
 
 

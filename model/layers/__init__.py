@@ -5,7 +5,7 @@ from __future__ import annotations
 from model.layers.capsule_length import CapsuleLength
 from model.layers.class_capsules import ClassCapsules
 from model.layers.convolutional_capsules import ConvolutionalCapsules
-from model.layers.group_normalisation import GroupNormalisation
+from model.layers.group_normalization import GroupNormalization
 from model.layers.pooled_capsules import PooledCapsules
 from model.layers.primary_capsules import PrimaryCapsules
 from model.layers.squash import Squash
@@ -16,7 +16,7 @@ __all__ = [
     "CapsuleLength",
     "ClassCapsules",
     "ConvolutionalCapsules",
-    "GroupNormalisation",
+    "GroupNormalization",
     "PooledCapsules",
     "PrimaryCapsules",
     "Squash",

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from model.layers.group_normalisation import over_groups
+from model.layers.group_normalization import over_groups
 from model.layers.squash import PACKAGE, squash
 from model.tensors import Tensor
 

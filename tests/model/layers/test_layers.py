@@ -30,6 +30,7 @@ CASES = {
         (4, 3, 3, 5),
         2,
     ),
+    "GroupNormalization": ({"groups": 2}, [(5, 4, 6)], (5, 4, 6), 2),
     "PooledCapsules": ({"size": 4}, [(12,)], (3, 4), 0),
     "ClassCapsules": (
         {"classes": 2, "size": 6, "iterations": 3},

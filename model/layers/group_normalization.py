@@ -10,7 +10,7 @@ from model.tensors import Tensor
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class GroupNormalisation(keras.layers.GroupNormalization):
+class GroupNormalization(keras.layers.GroupNormalization):
     """Keras's group normalisation, computed in fewer and longer passes.
 
     Formula (Wu & He 2018, equations 1 to 3), for the channels of one group of one picture, over
@@ -21,7 +21,8 @@ class GroupNormalisation(keras.layers.GroupNormalization):
     Weights, arguments and result are those of `keras.layers.GroupNormalization` with channels last.
     That one reduces over places and channels at once, which is slow on processors; here each
     channel is reduced over the places, and then a few numbers over the group. A training step
-    takes a fifth less time for it (docs/adr/0010-group-normalisation.md).
+    takes a fifth less time for it (docs/adr/0010-group-normalisation.md). The class has the
+    library's name because model files are read by it.
 
     Call arguments:
         inputs: float32, shape `(batch, height, width, channels)`.

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from model.layers import GroupNormalisation
+from model.layers import GroupNormalization
 
 pytestmark = pytest.mark.tensorflow
 
@@ -16,7 +16,7 @@ def both(shape, groups, seed):
     """Return our layer and the library's with the same drawn weights."""
     rng = np.random.default_rng(seed)
     weights = [rng.normal(size=shape[-1]).astype(np.float32) for _ in range(2)]
-    layers = [GroupNormalisation(groups), keras.layers.GroupNormalization(groups)]
+    layers = [GroupNormalization(groups), keras.layers.GroupNormalization(groups)]
     for layer in layers:
         layer.build(shape)
         layer.set_weights(weights)
@@ -55,7 +55,7 @@ def test_group_normalisation_is_the_librarys_function_and_gradient(shape, groups
 
 
 def test_group_normalisation_of_worked_numbers():
-    layer = GroupNormalisation(2, epsilon=0.0)
+    layer = GroupNormalization(2, epsilon=0.0)
     # Two places, two groups of two channels: 0, 2, 0, 2 has mean 1 and spread 1; so has 4, 6, 6, 4.
     answer = layer(np.array([[[[0, 2, 4, 6], [0, 2, 6, 4]]]], np.float32)).numpy()
 
@@ -63,7 +63,7 @@ def test_group_normalisation_of_worked_numbers():
 
 
 def test_group_normalisation_of_one_value_everywhere_is_its_shift_with_a_finite_gradient():
-    layer = GroupNormalisation(2)
+    layer = GroupNormalization(2)
     layer.build((None, 3, 3, 4))
     layer.beta.assign(np.array([1.0, 2.0, 3.0, 4.0]))
     output, gradients = with_gradients(layer, np.full((2, 3, 3, 4), 7, np.float32), 1.0)
