@@ -19,7 +19,9 @@ from evidence_tables import signed
 
 #: Folder and tag of cells.
 Cells = tuple[str, str]
+ALONE: Cells = (HEADLINE_FOLDER, "alone")
 FEDERATED: Cells = (HEADLINE_FOLDER, "federated")
+ADAPTED: Cells = (HEADLINE_FOLDER, "adapted")
 
 
 @dataclass(frozen=True)
@@ -97,14 +99,8 @@ def comparisons(plan: Plan) -> list[Comparison]:
                 Variant(f"nothing ({usual})", FEDERATED, None),
                 Variant("class capsules and auxiliary head", ("personal", "classes")),
                 Variant("all routed layers", ("personal", "trunk")),
-                Variant(
-                    "all routed layers, adapted",
-                    ("personal", "trunk-adapted"),
-                    (HEADLINE_FOLDER, "alone"),
-                ),
-                Variant(
-                    "nothing, adapted", (HEADLINE_FOLDER, "adapted"), (HEADLINE_FOLDER, "alone")
-                ),
+                Variant("all routed layers, adapted", ("personal", "trunk-adapted"), ALONE),
+                Variant("nothing, adapted", ADAPTED, ALONE),
             ),
         ),
         Comparison(
@@ -114,14 +110,9 @@ def comparisons(plan: Plan) -> list[Comparison]:
             "the capsule network trained the same way on the same patients. The textbook layer "
             "at one hospital only: its steps are several times as dear.",
             (
-                Variant("capsules, alone", (HEADLINE_FOLDER, "alone"), None),
-                Variant("twin, alone", ("networks", "unet-alone"), (HEADLINE_FOLDER, "alone")),
-                Variant(
-                    "textbook, alone",
-                    ("networks", "textbook-alone"),
-                    (HEADLINE_FOLDER, "alone"),
-                    names[:1],
-                ),
+                Variant("capsules, alone", ALONE, None),
+                Variant("twin, alone", ("networks", "unet-alone"), ALONE),
+                Variant("textbook, alone", ("networks", "textbook-alone"), ALONE, names[:1]),
                 Variant("capsules, federated", FEDERATED, None),
                 Variant("twin, federated", ("networks", "unet-federated")),
             ),
@@ -165,7 +156,7 @@ def comparisons(plan: Plan) -> list[Comparison]:
                     ),
                     Variant(
                         f"{name}: in it from the start, adapted",
-                        (HEADLINE_FOLDER, "adapted"),
+                        ADAPTED,
                         ("late", "few-alone"),
                         (name,),
                     ),

@@ -18,10 +18,10 @@ class GroupNormalization(keras.layers.GroupNormalization):
 
         y = gamma (x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) + beta
 
-    Weights, arguments and result are those of `keras.layers.GroupNormalization` with channels last.
-    That one reduces over places and channels at once, which is slow on processors; here each
-    channel is reduced over the places, and then a few numbers over the group. A training step
-    takes a fifth less time for it (docs/adr/0010-group-normalisation.md). The class has the
+    Weights and result are those of `keras.layers.GroupNormalization`, for channels last, with scale
+    and shift (its defaults; nothing else is offered here). That one reduces over places and
+    channels at once, which is slow on processors; here each channel is reduced over the places, and
+    then a few numbers over the group: docs/adr/0010-group-normalisation.md. The class has the
     library's name because model files are read by it.
 
     Call arguments:
