@@ -370,6 +370,6 @@ def test_the_command_with_a_file_that_is_no_model_says_so_with_its_code(
     wrong.write_bytes(b"not a model")
     done = predict_command(scan, "--model", wrong, "--output", tmp_path / "out")
 
-    assert done.exit_code > 1
+    assert done.exit_code == 73
     assert "wrong.keras" in done.stderr
     assert not (tmp_path / "out").exists()
