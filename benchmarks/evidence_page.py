@@ -16,7 +16,7 @@ from evidence_comparisons import (
     speed_table,
 )
 from evidence_goals import goal_table, goals
-from evidence_parts import Job, Plan, jobs_of
+from evidence_parts import RECOMMENDED_FOLDER, Job, Plan, jobs_of
 from evidence_runs import Run, beside_headline, runs_of
 from evidence_tables import measure, tables
 
@@ -59,7 +59,7 @@ def gathered(cache: Path, plan: Plan, training: Path) -> tuple[dict[str, Any], l
     headline = runs_of(cache, names)
     result = figures(headline, plan.recipe)
     lines = ["### Headline", "", *tables(result), "", *goal_table(result)]
-    longer = runs_of(cache, names, "recommended")
+    longer = runs_of(cache, names, RECOMMENDED_FOLDER)
     if any(longer.values()):
         result["recommended"] = figures(beside_headline(longer, headline), plan.longer)
         lines += recommended_lines(result["recommended"], plan.longer)

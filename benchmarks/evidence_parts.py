@@ -21,6 +21,7 @@ HEADLINE = Recipe(rounds=10, local_steps=16, adapt_steps=80, bits=8)
 RECOMMENDED = Recipe()
 #: Folder of the headline's cells, which the other parts are held against.
 HEADLINE_FOLDER = "main"
+RECOMMENDED_FOLDER = "recommended"
 ROTATIONS = (0, 1, 2, 3, 4)
 ONE = (0,)
 #: Layers that are not averaged, by the name of the variant.
@@ -155,7 +156,7 @@ class Plan:
         return [
             job
             for rotation in rotations
-            for job in self._models("recommended", "recommended", self.longer, rotation)
+            for job in self._models("recommended", RECOMMENDED_FOLDER, self.longer, rotation)
         ]
 
     def _models(

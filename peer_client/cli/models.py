@@ -92,12 +92,13 @@ def _print_slices(found: Prediction) -> None:
 
 def _decider(member: Path | None, name: str | None, model_file: Path | None) -> Decider:
     """Return what predicts: the file's model, else what this hospital has of a study."""
+    if model_file is not None:
+        from peer_client.personal.reading import open_decider
+
+        return open_decider(model_file)
     from peer_client.client import chosen_study, member_client
     from peer_client.personal.in_force import decider_in_force
-    from peer_client.personal.reading import open_decider
 
-    if model_file is not None:
-        return open_decider(model_file)
     with member_client(member) as client:
         state = chosen_study(client.ledger, name)
     store = client.store(state.terms.study)
