@@ -12,8 +12,8 @@ import numpy as np
 from evidence_parts import HEADLINE_FOLDER
 
 from model.evaluation import PatientScores, auc
-from peer_client.evaluation.readings import LEAST_SHARE, Reading
-from peer_client.personal.choice import candidates_of, choose
+from peer_client.evaluation.readings import Reading
+from peer_client.personal.choice import LESION_MIXTURE, MIXTURE, candidates_of, choose, with_lesions
 from peer_client.personal.scores import by_patient, equal_mixture, mixed_scores
 
 MODELS = ("alone", "federated", "adapted")
@@ -135,17 +135,12 @@ def run_of(folder: Path, hospital: str) -> Run | None:
     served, probability = None, None
     if all(name in cells for name in MODELS):
         mine = {name: validations[name] for name in MODELS}
-        candidates = candidates_of(mine)
-        recipes["mixture"] = mixed_scores(candidates["mixture"], tests)
-        # The lesion area as a fourth member, of the adapted model.
-        lesion = {"lesion": by_lesion(mine["adapted"])}
-        members = equal_mixture({**mine, **lesion}, [*MODELS, "lesion"])
-        validation[WITH_LESION] = area(mixed_scores(members, {**mine, **lesion}))
-        recipes[WITH_LESION] = mixed_scores(
-            members, {**tests, "lesion": by_lesion(tests["adapted"])}
-        )
         choice = choose(mine)
-        validation["mixture"] = choice.auc_validation["mixture"]
+        candidates = candidates_of(with_lesions(mine, choice.mask_member))
+        tests = with_lesions(tests, choice.mask_member)
+        for name, candidate in (("mixture", MIXTURE), (WITH_LESION, LESION_MIXTURE)):
+            recipes[name] = mixed_scores(candidates[candidate], tests)
+            validation[name] = choice.auc_validation[candidate]
         served = choice.name
         validation["served"] = choice.auc_validation[served]
         recipes["served"] = mixed_scores(choice.members, tests)
@@ -184,11 +179,6 @@ def ensemble_of(
 def area(scores: PatientScores) -> float:
     """Return the AUC by patient."""
     return auc(scores.labels, scores.scores)
-
-
-def by_lesion(reading: Reading) -> Reading:
-    """Return a reading that scores slices by the logarithm of their lesion share."""
-    return replace(reading, logits=np.log(reading.lesion_share + LEAST_SHARE))
 
 
 def chances_of(runs: Sequence[Run]) -> list[PatientScores]:

@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from peer_client.personal.ledger_figures import COUNTS, candidates_text, served_text
+from peer_client.personal.ledger_figures import (
+    CANDIDATES_HEAD,
+    COUNTS,
+    candidates_text,
+    served_text,
+)
 from peer_client.store import write_file
 
 if TYPE_CHECKING:
@@ -193,7 +198,7 @@ def served_cells(rounds: Sequence[RoundRow]) -> tuple[list[str], list[list[str]]
     [['A', '-', 'federated: nothing was chosen', '-']]
     """
     head = ["hospital", "round", "serves (AUC, validation)"]
-    head += ["on validation: alone, federated, adapted, mixture"]
+    head += [CANDIDATES_HEAD]
     rows = []
     for msp in sorted({msp for row in rounds for msp in row.metrics}):
         cells = [short_name(msp), "-", "federated: nothing was chosen", "-"]

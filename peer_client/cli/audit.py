@@ -15,7 +15,11 @@ from peer_client.cli.output import (
     print_json,
     print_table,
 )
-from peer_client.personal.ledger_figures import candidates_text, served_text
+from peer_client.personal.ledger_figures import (
+    CANDIDATES_HEAD,
+    candidates_text,
+    served_text,
+)
 from peer_client.report import short_name
 
 
@@ -178,7 +182,7 @@ def hospital(member: Path | None, name: str | None, as_json: bool) -> None:
             + (", suspended" if each["suspended"] else ""),
             [
                 *("round", "state", "joined", "upload bytes", "in the sum", "answered", "false"),
-                *("AUC", "serves", "on validation: alone, federated, adapted, mixture"),
+                *("AUC", "serves", CANDIDATES_HEAD),
             ],
             [
                 (

@@ -1,9 +1,10 @@
 """What a hospital puts on the ledger about its choice: figures in millionths, and what it serves.
 
-    served            0 federated, without a choice; 1 alone; 2 federated; 3 adapted; 4 mixture
+    served            0 federated, without a choice; 1 alone; 2 federated; 3 adapted; 4 mixture;
+                      5 mixture with the lesion share
     served_masks      whose lesion masks it serves, by the same numbers
     auc_<candidate>   AUC by patient on the hospital's validation patients: alone, federated,
-                      adapted, mixture
+                      adapted, mixture, lesion_mixture
     dice_<model>      mean Dice on its validation masks: alone, federated, adapted
 
 Nothing else of a hospital's own models leaves it. Plain values only, so that an audit that shows
@@ -16,7 +17,10 @@ from collections.abc import Mapping
 from typing import Final
 
 #: Candidates by their number on the ledger.
-CANDIDATES: Final = ("unchosen", "alone", "federated", "adapted", "mixture")
+CANDIDATES: Final = ("unchosen", "alone", "federated", "adapted", "mixture", "lesion_mixture")
+#: Those that are models, and so may have a Dice; head of the column of `candidates_text`.
+MODELS: Final = CANDIDATES[1:4]
+CANDIDATES_HEAD: Final = "on validation: alone, federated, adapted, mixture, with lesion share"
 #: Metrics of a confirmation that are counts or numbers of something, not millionths.
 COUNTS: Final = frozenset({"validation_patients", "served", "served_masks"})
 #: What a hospital says whose validation patients cannot decide, or who had no time to ask them.
@@ -68,7 +72,8 @@ def served_text(metrics_ppm: Mapping[str, int]) -> str:
         return "federated, not chosen"
     auc = metrics_ppm.get(f"auc_{name}")
     alone = metrics_ppm.get("auc_alone")
-    text = name if auc is None else f"{name} {auc / 1e6:.3f}"
+    words = name.replace("_", " ")
+    text = words if auc is None else f"{words} {auc / 1e6:.3f}"
     return text if alone is None or name == "alone" else f"{text} (alone {alone / 1e6:.3f})"
 
 
@@ -76,11 +81,11 @@ def candidates_text(metrics_ppm: Mapping[str, int]) -> str:
     """Return the candidates' AUC, and Dice where there is one, in the order of their numbers.
 
     >>> candidates_text({"auc_alone": 700000, "dice_alone": 512000, "auc_mixture": 750000})
-    'AUC 0.700, -, -, 0.750; Dice 0.512, -, -, -'
+    'AUC 0.700, -, -, 0.750, -; Dice 0.512, -, -'
     """
     parts = []
-    for kind, label in (("auc", "AUC"), ("dice", "Dice")):
-        found = [metrics_ppm.get(f"{kind}_{name}") for name in CANDIDATES[1:]]
+    for kind, label, names in (("auc", "AUC", CANDIDATES[1:]), ("dice", "Dice", MODELS)):
+        found = [metrics_ppm.get(f"{kind}_{name}") for name in names]
         if any(value is not None for value in found):
             shown = ["-" if value is None else f"{value / 1e6:.3f}" for value in found]
             parts.append(f"{label} {', '.join(shown)}")

@@ -56,9 +56,10 @@ class PatientAnswer:
         note: What the probability rests on.
         calls: For each stored operating point (`POINTS`) whether the patient is called positive;
             empty where nothing was fitted.
-        served: Which of the hospital's candidates decides: "alone", "federated", "adapted" or
-            "mixture"; empty for a plain network.
-        members: The models whose scores are mixed; empty for a plain network.
+        served: Which of the hospital's candidates decides: "alone", "federated", "adapted",
+            "mixture" or "lesion_mixture"; empty for a plain network.
+        members: Whose scores are mixed: models, and "lesions", the lesion share; empty for a
+            plain network.
         rule: How slices became a patient.
     """
 

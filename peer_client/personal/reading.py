@@ -20,7 +20,7 @@ from peer_client.ct.cohort import SliceSet
 from peer_client.evaluation.readings import Progress, Reading, log_odds, read_slices
 from peer_client.models import exported_facts
 from peer_client.personal.manifest import TrainingManifest
-from peer_client.personal.scores import mixed_logits
+from peer_client.personal.scores import LESIONS, lesion_scores, mixed_logits
 from peer_client.personal.served import LabelScheme, ServedModel, load_served, read_facts
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Decider:
             return f"{self.name}: one network, nothing fitted to validation patients"
         choice = self.served.choice
         names = ", ".join(member.name for member in choice.members)
-        what = f"{choice.name} of {names}" if len(choice.members) > 1 else f"the {choice.name} one"
+        what = f"mixture of {names}" if len(choice.members) > 1 else f"the {choice.name} one"
         return f"{self.name} serves {what}; masks of the {choice.mask_member} one"
 
     def read_images(
@@ -95,13 +95,14 @@ class Decider:
         if served is not None:
             set_vector(self.net, served.vectors[served.choice.mask_member])
             names = (member.name for member in served.choice.members)
-            others = [name for name in names if name != served.choice.mask_member]
+            others = [name for name in names if name not in (served.choice.mask_member, LESIONS)]
         telling = [_part_of(progress, place, 1 + len(others)) for place in range(1 + len(others))]
         probabilities, lesion = predict(self.net, images, progress=telling[0])
         first = log_odds(probabilities)
         if served is None:
             return first, lesion
-        logits = {served.choice.mask_member: first}
+        share = lesion.mean((1, 2), dtype=np.float64)
+        logits = {served.choice.mask_member: first, LESIONS: lesion_scores(share)}
         for name, told in zip(others, telling[1:], strict=True):
             set_vector(self.net, served.vectors[name])
             logits[name] = _log_odds_alone(self.net, images, told)

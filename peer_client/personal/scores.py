@@ -2,23 +2,27 @@
 
 Rule: a patient's score is the mean log odds of the patient's slices. A mixture adds the scores of
 its members, each centred and scaled by what it gave the validation patients, with fixed weights.
+The lesion share may be a member beside the models: its score of a slice is the logarithm.
 Pure numpy; thresholds and probabilities come later (`model.calibration`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.evaluation import PatientScores, patient_scores
-from peer_client.evaluation.readings import Reading
+from peer_client.evaluation.readings import LEAST_SHARE, Reading
 from peer_client.personal.errors import ChoiceError
 
 #: What the rule is called in results.
 PATIENT_RULE = "mean log odds of the patient's slices"
+#: The member that is no model but the lesion share of the served lesion map.
+LESIONS: Final = "lesions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,7 @@ class Member:
     """One model of a mixture, and how its scores are brought to the others' scale.
 
     Attributes:
-        name: "alone", "federated" or "adapted".
+        name: "alone", "federated", "adapted", or "lesions".
         weight: Its share, above 0; the shares of a mixture add up to 1.
         centre: Mean score of the validation patients.
         spread: Standard deviation of their scores, above 0.
@@ -41,6 +45,24 @@ class Member:
 def by_patient(reading: Reading, *, top_share: float = 1.0) -> PatientScores:
     """Return each patient's score and label, sorted by patient (see `model.decision`)."""
     return patient_scores(reading.patients, reading.logits, reading.labels, top_share=top_share)
+
+
+def lesion_scores(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what lesion shares of slices say, as a member's scores, same shape.
+
+    Args:
+        share: Mean lesion probability over each slice, in [0, 1].
+
+    >>> lesion_scores(np.array([0.0, 0.0999])).round(2).tolist()
+    [-9.21, -2.3]
+    """
+    result: NDArray[np.float64] = np.log(share + LEAST_SHARE)
+    return result
+
+
+def by_lesions(reading: Reading) -> Reading:
+    """Return a reading that scores slices by their lesion share."""
+    return replace(reading, logits=lesion_scores(reading.lesion_share))
 
 
 def equal_mixture(readings: Mapping[str, Reading], names: Sequence[str]) -> tuple[Member, ...]:

@@ -15,7 +15,7 @@ class HospitalResult:
 
     Attributes:
         hospital: Its name.
-        serves: "alone", "federated", "adapted" or "mixture".
+        serves: "alone", "federated", "adapted", "mixture" or "lesion_mixture".
         auc_validation: By candidate, on validation patients (what the choice rests on).
         dice_validation: By model, on validation masks.
         test: Figures of what is served, on test patients.

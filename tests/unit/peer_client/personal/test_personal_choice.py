@@ -14,7 +14,10 @@ NOTHING = np.zeros((0, 3), np.int64)
 
 
 def reading(
-    logits: list[float], labels: list[int], areas: list[list[int]] | None = None
+    logits: list[float],
+    labels: list[int],
+    areas: list[list[int]] | None = None,
+    shares: list[float] | None = None,
 ) -> Reading:
     """One slice a patient."""
     names = tuple(f"p{number}" for number in range(len(labels)))
@@ -23,7 +26,7 @@ def reading(
         names,
         np.array(labels, np.int64),
         np.array(logits, float),
-        np.zeros(len(labels)),
+        np.array(shares, float) if shares else np.zeros(len(labels)),
         names[: len(found)],
         found,
     )
@@ -54,13 +57,36 @@ def test_nothing_served_ranks_validation_patients_worse_than_alone() -> None:
 
 
 def test_the_mixture_is_preferred_where_it_is_not_worse() -> None:
-    found = choose({"alone": reading(RIGHT, LABELS), "adapted": reading(RIGHT, LABELS)})
+    close = [-1.0, 0.0, 0.1, 0.2, 1.0, 1.1]
+    model = reading(close, LABELS, shares=[0.01, 0.01, 0.9, 0.0, 0.01, 0.01])
+    found = choose({"alone": model, "adapted": model})
+    assert found.auc_validation["lesion_mixture"] < 1.0
     assert found.name == "mixture"
     assert sum(member.weight for member in found.members) == pytest.approx(1.0)
 
 
 def test_the_best_candidate_is_served_where_the_mixture_loses() -> None:
-    assert decided({"alone": 0.8, "federated": 0.9, "mixture": 0.7}) == "federated"
+    figures = {"alone": 0.8, "federated": 0.9, "mixture": 0.7, "lesion_mixture": 0.7}
+    assert decided(figures) == "federated"
+
+
+def test_the_lesion_share_is_a_member_where_it_ranks_validation_patients_better() -> None:
+    unsure = [-1.0, 0.5, -0.5, 0.0, 1.0, -0.2]
+    model = reading(unsure, LABELS, shares=[0.001, 0.002, 0.001, 0.1, 0.2, 0.3])
+    found = choose({"alone": model, "federated": model})
+    assert found.name == "lesion_mixture"
+    assert [member.name for member in found.members] == ["alone", "federated", "lesions"]
+    assert found.auc_validation["lesion_mixture"] > found.auc_validation["mixture"]
+
+
+def test_the_lesion_share_is_that_of_the_model_whose_masks_are_served() -> None:
+    without = reading([0.0] * 6, LABELS, [[1, 10, 10]], shares=[0.0] * 6)
+    sees = reading([0.0] * 6, LABELS, [[9, 10, 10]], shares=[0.0, 0.0, 0.0, 0.1, 0.1, 0.1])
+    found = choose({"alone": without, "federated": sees})
+    assert (found.mask_member, found.auc_validation["lesion_mixture"]) == ("federated", 1.0)
+    turned = reading([0.0] * 6, LABELS, [[10, 10, 10]], shares=[0.0] * 6)
+    found = choose({"alone": turned, "federated": sees})
+    assert (found.mask_member, found.auc_validation["lesion_mixture"]) == ("alone", 0.5)
 
 
 def test_members_of_other_scale_weigh_the_same_in_a_mixture() -> None:
