@@ -28,6 +28,8 @@ from peer_client.simulation.steps import adapt, train_alone, train_pooled
 
 #: Labelled slices of a patient that are read: neighbours are near copies, and reading them is dear.
 SLICES_OF_A_PATIENT = 8
+#: What a cell's file says anew when its weights are read again.
+READ_ANEW = frozenset({"readings", "views"})
 
 
 @dataclass
@@ -49,8 +51,13 @@ class Maker:
     def make(self, job: Job) -> None:
         """Make the cells of a job that are not there."""
         world = self.worlds.open(job)
+        cells = job.cells(self.cache)
         if job.kind == "floor":
             self._floor(job, world)
+        elif all(path.with_suffix(".npz").exists() for path in cells):
+            # Trained before, and stopped before it was read, or read in another way.
+            for path, name in zip(cells, job.readers, strict=True):
+                self._read(job, world, path, name, vector_of(path.with_suffix(".npz")), {})
         elif job.kind == "federated":
             self._federated(job, world)
         else:
@@ -125,9 +132,15 @@ class Maker:
         vector: np.ndarray,
         extra: dict[str, Any],
     ) -> None:
-        """Read a hospital's validation and test patients and keep the cell, if it is not there."""
-        if path.exists():
+        """Read a hospital's validation and test patients and keep the cell, if it is not there.
+
+        What an older reading knew of the training stays.
+        """
+        if job.has_read(path):
             return
+        if path.exists():
+            known = json.loads(path.read_text())
+            extra = {**{key: known[key] for key in known if key not in READ_ANEW}, **extra}
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}.tmp.npz")
         np.savez(temporary, vector=vector)
@@ -138,14 +151,14 @@ class Maker:
         reader = reader_of(net)
         parts = {"validation": cohort.validation, "test": cohort.test}
         readings = {
-            name: as_json(read_slices(reader, thinned(part, SLICES_OF_A_PATIENT)))
+            name: as_json(read_slices(reader, thinned(part, SLICES_OF_A_PATIENT), views=job.views))
             for name, part in parts.items()
         }
         if not len(cohort.test.mask_index):
             for other in foreign_masks(world, hospital):
                 theirs = masks_only(world.hospitals[other].test)
-                readings[f"masks of {other}"] = as_json(read_slices(reader, theirs))
-        self._keep(job, path, hospital, readings, extra)
+                readings[f"masks of {other}"] = as_json(read_slices(reader, theirs, views=False))
+        self._keep(job, path, hospital, readings, {"views": int(job.views), **extra})
 
     def _floor(self, job: Job, world: World) -> None:
         """Fit HOG and logistic regression at each hospital."""

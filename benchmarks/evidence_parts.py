@@ -7,6 +7,7 @@ needs can be told without opening anything. A cell is the file `folder/r<rotatio
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -68,6 +69,7 @@ class Job:
         starts_from: Tag of the cell whose weights an adaptation starts from.
         same_as: Folder and tag of other cells that are the same thing: copied if they are there.
         curve: Whether validation patients are read every second round.
+        views: Whether patients of few slices are read in several views, as served models read.
     """
 
     part: str
@@ -83,6 +85,7 @@ class Job:
     starts_from: str | None = None
     same_as: tuple[tuple[str, str], ...] = ()
     curve: bool = False
+    views: bool = False
 
     @property
     def place(self) -> str:
@@ -108,8 +111,12 @@ class Job:
         return folder / f"{self.starts_from}-{self.trained_at}.npz"
 
     def is_done(self, cache: Path) -> bool:
-        """Return whether all its cells are there."""
-        return all(path.exists() for path in self.cells(cache))
+        """Return whether all its cells are there, read as it reads."""
+        return all(self.has_read(path) for path in self.cells(cache))
+
+    def has_read(self, path: Path) -> bool:
+        """Return whether a cell is there and was read as this job reads."""
+        return path.exists() and (not self.views or json.loads(path.read_text()).get("views", 0))
 
     @property
     def steps(self) -> int:
@@ -152,9 +159,9 @@ class Plan:
         return jobs
 
     def recommended(self, rotations: Sequence[int]) -> list[Job]:
-        """The same three models by the recommended recipe."""
+        """The same three models by the recommended recipe, read as what is served reads."""
         return [
-            job
+            replace(job, views=True)
             for rotation in rotations
             for job in self._models("recommended", RECOMMENDED_FOLDER, self.longer, rotation)
         ]

@@ -28,6 +28,7 @@ from peer_client.ct.slices import is_picture
 from peer_client.ct.volume import CtVolume
 from peer_client.ct.volume_files import read_volume
 from peer_client.evaluation.readings import LESION_THRESHOLD
+from peer_client.evaluation.views import of_few
 from peer_client.personal.patient import patient_answer
 from peer_client.personal.reading import Decider
 from peer_client.prediction import Prediction, SliceResult
@@ -207,8 +208,9 @@ def _read(decider: Decider, inputs: Sequence[_Input], told: Told) -> _Read:
     if not rows:
         raise NormalisationError(f"no lungs were found: {inputs[0].reason}")
     batch = np.stack([each.normal.pixels for each in inputs if each.normal is not None])
+    few = of_few([""] * len(batch))
     logits, lesions = decider.read_images(
-        batch, lambda done, total: told("slices read", done, total)
+        batch, few, lambda done, total: told("slices read", done, total)
     )
     return _Read(inputs, rows, logits, lesions)
 

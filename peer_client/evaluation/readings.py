@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peer_client.ct.cohort import UNLABELLED, SliceSet
+from peer_client.evaluation.views import of_few
 
-#: Told (slices done, slices).
-Progress = Callable[[int, int], None]
-#: Maps pictures float32 `(n, h, w, 1)` to log odds of COVID `(n,)` and lesions `(n, h, w)`.
-Reader = Callable[[NDArray[np.float32]], tuple[NDArray[np.float64], NDArray[np.float32]]]
+#: Maps pictures float32 `(n, h, w, 1)`, and which of them are read in all views, bool `(n,)`, to
+#: log odds of COVID `(n,)` and lesions `(n, h, w)`.
+Reader = Callable[
+    [NDArray[np.float32], NDArray[np.bool_]], tuple[NDArray[np.float64], NDArray[np.float32]]
+]
 
 #: A pixel at or above this probability is called lesion.
 LESION_THRESHOLD = 0.5
@@ -46,17 +48,6 @@ class Reading:
     mask_areas: NDArray[np.int64]
 
 
-def log_odds(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return log odds of probabilities, finite also where float32 says 0 or 1; same shape.
-
-    >>> log_odds(np.array([0.5, 1.0], np.float32)).round(1).tolist()
-    [0.0, 16.1]
-    """
-    held = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
-    result: NDArray[np.float64] = np.log(held) - np.log1p(-held)
-    return result
-
-
 def thinned(slices: SliceSet, most: int) -> SliceSet:
     """Keep at most this many labelled slices of each patient, evenly spaced, and all masked ones.
 
@@ -75,12 +66,13 @@ def thinned(slices: SliceSet, most: int) -> SliceSet:
     return slices.rows(np.array(sorted(kept), np.int64))
 
 
-def read_slices(reader: Reader, slices: SliceSet) -> Reading:
+def read_slices(reader: Reader, slices: SliceSet, *, views: bool = True) -> Reading:
     """Let a network read slices.
 
     Args:
         reader: A network, or a mixture of several.
         slices: Of one split; slices without a label are read for their masks only.
+        views: Whether slices of patients who have few are read in several views.
 
     Returns:
         Its answers.
@@ -88,8 +80,11 @@ def read_slices(reader: Reader, slices: SliceSet) -> Reading:
     if not len(slices):
         nothing = np.zeros(0)
         return Reading((), np.zeros(0, np.int64), nothing, nothing, (), np.zeros((0, 3), np.int64))
-    logits, lesion = reader(slices.images)
     labelled = np.flatnonzero(slices.labels != UNLABELLED)
+    few = np.zeros(len(slices), bool)
+    if views:
+        few[labelled] = of_few([slices.patients[row] for row in labelled.tolist()])
+    logits, lesion = reader(slices.images, few)
     called = lesion[slices.mask_index] >= LESION_THRESHOLD
     true = slices.masks > 0
     areas = np.stack([(part).sum((1, 2)) for part in (called & true, called, true)], axis=1)

@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 from model.calibration import Calibration, OperatingPoint
 from model.decision import Decision
 from peer_client.ct.cohort import SliceSet
-from peer_client.evaluation.readings import Progress, Reading, log_odds, read_slices
+from peer_client.evaluation.readings import Reading, read_slices
+from peer_client.evaluation.views import (
+    Progress,
+    averaged_over_views,
+    log_odds,
+    mirrored_log_odds,
+    part_of,
+)
 from peer_client.models import exported_facts
 from peer_client.personal.manifest import TrainingManifest
 from peer_client.personal.scores import LESIONS, lesion_scores, mixed_logits
@@ -75,12 +82,17 @@ class Decider:
         return f"{self.name} serves {what}; masks of the {choice.mask_member} one"
 
     def read_images(
-        self, images: NDArray[np.float32], progress: Progress | None = None
+        self,
+        images: NDArray[np.float32],
+        few: NDArray[np.bool_] | None = None,
+        progress: Progress | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """Read slices with every member that is needed.
 
         Args:
             images: float32, shape `(n, size_px, size_px, 1)`, at least one slice.
+            few: Which slices are read in all views, bool, shape `(n,)`
+                (`peer_client.evaluation.views`); None: none.
             progress: Told (slices done, slices); all members together read them once.
 
         Returns:
@@ -91,26 +103,31 @@ class Decider:
         from model.weights import set_vector
 
         served = self.served
-        others: list[str] = []
-        if served is not None:
-            set_vector(self.net, served.vectors[served.choice.mask_member])
-            names = (member.name for member in served.choice.members)
-            others = [name for name in names if name not in (served.choice.mask_member, LESIONS)]
-        telling = [_part_of(progress, place, 1 + len(others)) for place in range(1 + len(others))]
-        probabilities, lesion = predict(self.net, images, progress=telling[0])
-        first = log_odds(probabilities)
         if served is None:
-            return first, lesion
+            probabilities, lesion = predict(self.net, images, progress=part_of(progress, 0, 2))
+            told = part_of(progress, 1, 2)
+            return averaged_over_views(self.net, images, log_odds(probabilities), few, told), lesion
+        mapped, members = served.choice.mask_member, served.choice.members
+        names = [member.name for member in members if member.name not in (mapped, LESIONS)]
+        parts = 2 * (1 + len(names))
+        set_vector(self.net, served.vectors[mapped])
+        probabilities, lesion = predict(self.net, images, progress=part_of(progress, 0, parts))
         share = lesion.mean((1, 2), dtype=np.float64)
-        logits = {served.choice.mask_member: first, LESIONS: lesion_scores(share)}
-        for name, told in zip(others, telling[1:], strict=True):
+        logits = {mapped: log_odds(probabilities), LESIONS: lesion_scores(share)}
+        if any(member.name == mapped for member in members):
+            told = part_of(progress, 1, parts)
+            logits[mapped] = averaged_over_views(self.net, images, logits[mapped], few, told)
+        for place, name in enumerate(names, start=1):
             set_vector(self.net, served.vectors[name])
-            logits[name] = _log_odds_alone(self.net, images, told)
-        return mixed_logits(served.choice.members, logits), lesion
+            told = part_of(progress, 2 * place, parts)
+            first = mirrored_log_odds(self.net, images, told)
+            told = part_of(progress, 2 * place + 1, parts)
+            logits[name] = averaged_over_views(self.net, images, first, few, told)
+        return mixed_logits(members, logits), lesion
 
     def read(self, slices: SliceSet, progress: Progress | None = None) -> Reading:
         """Read the slices of some patients; see `read_images`."""
-        return read_slices(lambda images: self.read_images(images, progress), slices)
+        return read_slices(lambda images, few: self.read_images(images, few, progress), slices)
 
 
 def open_decider(path: Path) -> Decider:
@@ -130,30 +147,3 @@ def open_decider(path: Path) -> Decider:
         return Decider(path.stem, load(path), None)
     labels = LabelScheme(facts.label_positive, facts.label_negative)
     return Decider(path.stem, load(path), None, labels)
-
-
-def _log_odds_alone(
-    net: SliceNetwork, images: NDArray[np.float32], told: Progress | None
-) -> NDArray[np.float64]:
-    """Return the log odds that `predict` would give, without its maps: two to three times as fast.
-
-    What a member's centre and spread were fitted to is the mean probability of a slice and its
-    mirror image; the mean of their log odds is another number.
-    """
-    from model.prediction import predict_scores
-
-    def probabilities(pictures: NDArray[np.float32], place: int) -> NDArray[np.float64]:
-        half = _part_of(told, place, 2)
-        scores = predict_scores(net, pictures, flips=False, progress=half).astype(np.float64)
-        result: NDArray[np.float64] = 0.5 * (1.0 + np.tanh(0.5 * scores))
-        return result
-
-    both = probabilities(images, 0) + probabilities(images[:, :, ::-1], 1)
-    return log_odds((both / 2).astype(np.float32))
-
-
-def _part_of(progress: Progress | None, place: int, parts: int) -> Progress | None:
-    """Return what one of several readings of the same slices tells its progress to."""
-    if progress is None:
-        return None
-    return lambda done, total: progress((place * total + done) // parts, total)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.config import CapsNetConfig
-from peer_client.evaluation.readings import Reader, log_odds
+from peer_client.evaluation.readings import Reader
+from peer_client.evaluation.views import averaged_over_views, log_odds
 from peer_client.simulation.recipe import Recipe
 
 
@@ -34,11 +35,13 @@ def build_network(recipe: Recipe) -> Any:
 
 
 def reader_of(net: Any) -> Reader:
-    """Return how a network reads slices (each also mirrored)."""
+    """Return how a network reads slices: each also mirrored, some in all views."""
     from model.prediction import predict
 
-    def read(images: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    def read(
+        images: NDArray[np.float32], few: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         probabilities, lesion = predict(net, images)
-        return log_odds(probabilities), lesion
+        return averaged_over_views(net, images, log_odds(probabilities), few), lesion
 
     return read

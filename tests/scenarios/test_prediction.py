@@ -178,7 +178,7 @@ def test_every_member_reads_as_it_read_the_patients_it_was_fitted_to(
     by_hand = 0.0
     for member in model.choice.members:
         set_vector(served.net, model.vectors[member.name])
-        logits, _ = reader_of(served.net)(pixels)
+        logits, _ = reader_of(served.net)(pixels, np.array([True]))
         by_hand += member.weight * (float(logits[0]) - member.centre) / member.spread
     assert found.score == pytest.approx(by_hand, abs=1e-4)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,9 @@ class Workshop:
     def make(self, job: Job) -> None:
         self.made.append(job)
         for name in job.readers:
-            path = write_cell(self.cache, f"{job.folder}/{job.place}", job.tag, name, CHANCE)
+            path = write_cell(
+                self.cache, f"{job.folder}/{job.place}", job.tag, name, CHANCE, views=1
+            )
             path.with_suffix(".npz").write_bytes(b"weights")
 
 
@@ -117,6 +120,16 @@ def test_a_lock_that_was_left_behind_holds_nothing(tmp_path: Path) -> None:
     (tmp_path / "locks" / job.name).write_text("1\n")
     with held(job, tmp_path) as mine:
         assert mine
+
+
+def test_cells_that_were_read_in_one_view_are_read_again_where_several_are_asked_for(
+    tmp_path: Path,
+) -> None:
+    job = jobs_of(PLAN, ["recommended"])[0]
+    for name in job.readers:
+        write_cell(tmp_path, f"{job.folder}/{job.place}", job.tag, name, CHANCE)
+    assert not job.is_done(tmp_path)
+    assert replace(job, views=False).is_done(tmp_path)
 
 
 def test_a_failed_job_is_given_up(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from peer_client.ct.cohort import SliceSet
-from peer_client.evaluation.readings import log_odds, read_slices, thinned
+from peer_client.evaluation.readings import read_slices, thinned
+from peer_client.evaluation.views import log_odds
 
 
 def slices(patients: list[str], labels: list[int], masked: list[int]) -> SliceSet:
@@ -29,7 +30,9 @@ def slices(patients: list[str], labels: list[int], masked: list[int]) -> SliceSe
     )
 
 
-def reader(images: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+def reader(
+    images: NDArray[np.float32], few: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Probability is the picture's grey; the first pixel of each picture is lesion."""
     lesion = np.zeros(images.shape[:3], np.float32)
     lesion[:, 0, 0] = 1.0
@@ -49,6 +52,21 @@ def test_certain_answers_stay_finite() -> None:
     assert found.logits[0] < -10
     assert found.logits[1] > 10
     assert found.lesion_share.tolist() == pytest.approx([1 / 16, 1 / 16])
+
+
+def test_patients_with_few_slices_are_read_in_all_views_and_no_others() -> None:
+    asked: list[list[bool]] = []
+
+    def noting(
+        images: NDArray[np.float32], few: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        asked.append(few.tolist())
+        return reader(images, few)
+
+    given = slices(["many"] * 13 + ["few"] * 2 + ["mask only"], [0] * 13 + [1] * 2 + [-1], [15])
+    read_slices(noting, given)
+    read_slices(noting, given, views=False)
+    assert asked == [[False] * 13 + [True] * 2 + [False], [False] * 16]
 
 
 def test_nothing_to_read_gives_an_empty_reading() -> None:
