@@ -27,6 +27,7 @@ MARK = "<!-- tables from benchmarks/evidence.py -->"
 PARTS_IN_WORDS = {
     "headline": "floor, alone, federated, adapted, mixture, served",
     "recommended": "the same by the recommended recipe",
+    "recommended-central": "central at equal steps, by the recommended recipe",
     "widths": "4, 6 and 12 bits and float",
     "normalisation": "normalisation off, spatial, signal",
     "ensemble": "as many models trained alone as a mixture has",
@@ -100,6 +101,8 @@ def recommended_lines(found: Mapping[str, Any], recipe: Recipe) -> list[str]:
         "",
         f"{recipe.rounds} rounds of {recipe.local_steps} steps and {recipe.adapt_steps} steps at "
         f"home, {recipe.steps} steps alone: what `hospital-client simulate` does by default. "
+        "Slices are read in five views (`model/views.py`), as a served model does; everything "
+        "else on this page is read in one. "
         '"headline" is the headline\'s recipe on the same patients.',
         "",
         *tables(found),
@@ -123,7 +126,7 @@ def states(cache: Path, plan: Plan) -> dict[str, dict[str, int]]:
     for job in jobs_of(plan):
         state = found.setdefault(job.part, {"wanted": 0, "done": 0, "steps_left": 0})
         cells = job.cells(cache)
-        done = sum(path.exists() for path in cells)
+        done = sum(job.has_read(path) for path in cells)
         state["wanted"] += len(cells)
         state["done"] += done
         state["steps_left"] += job.steps if done < len(cells) else 0

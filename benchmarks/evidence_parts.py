@@ -224,10 +224,21 @@ class Plan:
     def central(self, rotations: Sequence[int]) -> list[Job]:
         """Everything in one place, as many steps as all hospitals together take."""
         return [
-            Job("central", HEADLINE_FOLDER, "central", "central", self.recipe, rotation, None,
-                self.hospitals, taking_part=len(self.hospitals))
+            self._central("central", HEADLINE_FOLDER, self.recipe, rotation)
             for rotation in rotations
-        ]  # fmt: skip
+        ]
+
+    def recommended_central(self, rotations: Sequence[int]) -> list[Job]:
+        """The same by the recommended recipe."""
+        part = "recommended-central"
+        return [
+            replace(self._central(part, RECOMMENDED_FOLDER, self.longer, rotation), views=True)
+            for rotation in rotations
+        ]
+
+    def _central(self, part: str, folder: str, recipe: Recipe, rotation: int) -> Job:
+        return Job(part, folder, "central", "central", recipe, rotation, None, self.hospitals,
+                   taking_part=len(self.hospitals))  # fmt: skip
 
     def networks(self, rotations: Sequence[int]) -> list[Job]:
         """The twin alone and federated; the textbook capsules alone at the first hospital."""
@@ -356,6 +367,7 @@ JobsOfPart = Callable[[Plan, Sequence[int]], list[Job]]
 PARTS: dict[str, tuple[tuple[int, ...], JobsOfPart]] = {
     "headline": (ROTATIONS, lambda plan, rotations: plan.headline(0, rotations)),
     "recommended": (ONE, Plan.recommended),
+    "recommended-central": (ONE, Plan.recommended_central),
     "widths": (ONE, Plan.widths),
     "normalisation": (ONE, Plan.normalisation),
     "personal": (ONE, Plan.personal),
