@@ -194,7 +194,7 @@ def served_table(result: Mapping[str, Any]) -> list[str]:
     for name, found in result["hospitals"].items():
         if not found["served"]:
             continue
-        chosen = list(found["served"].values())
+        chosen = [each.replace("_", " ") for each in found["served"].values()]
         counts = ", ".join(
             f"{each} {chosen.count(each)}x"
             for each in sorted(set(chosen), key=lambda each: (-chosen.count(each), each))

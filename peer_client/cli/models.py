@@ -146,7 +146,7 @@ def export(
     served = None if federated else served_file(store, state.model_sha256)
     if served is not None:
         facts, files = export_served(served, output)
-        said = f"what {facts['hospital']} serves ({facts['choice']['name']})"
+        said = f"what {facts['hospital']} serves ({facts['choice']['name'].replace('_', ' ')})"
         number, digest = facts["training"]["round"], state.model_sha256
     else:
         found = current_model(store, state.model_sha256)

@@ -30,7 +30,7 @@ def table_rows(results: Sequence[HospitalResult]) -> list[tuple[Any, ...]]:
     return [
         (
             each.hospital,
-            each.serves,
+            each.serves.replace("_", " "),
             each.test.auc_patient,
             f"{each.test.auc_patient_low:.2f} to {each.test.auc_patient_high:.2f}",
             each.test_alone.auc_patient,
