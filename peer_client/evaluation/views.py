@@ -61,7 +61,7 @@ def averaged_over_views(
         images: float32, shape `(n, size_px, size_px, 1)`.
         as_they_are: Log odds of the slices as they are, float64, shape `(n,)`.
         few: Which slices are read in the other views too, bool, shape `(n,)`; None: none.
-        told: Told (slices done, slices); all views together read them once.
+        told: Told (slices done, slices), of all n; all views together read them once.
 
     Returns:
         float64, shape `(n,)`.
@@ -69,8 +69,9 @@ def averaged_over_views(
     result = as_they_are.copy()
     if few is None or not few.any():
         return result
+    whole = None if told is None else _scaled(told, len(images))
     for place, view in enumerate(VIEWS):
-        progress = part_of(told, place, len(VIEWS))
+        progress = part_of(whole, place, len(VIEWS))
         result[few] += mirrored_log_odds(net, viewed(images[few], view), progress)
     result[few] /= 1 + len(VIEWS)
     return result
@@ -94,6 +95,11 @@ def mirrored_log_odds(
 
     both = probabilities(images, 0) + probabilities(images[:, :, ::-1], 1)
     return log_odds((both / 2).astype(np.float32))
+
+
+def _scaled(told: Progress, slices: int) -> Progress:
+    """Return what the reading of some slices tells its progress to, in terms of all."""
+    return lambda done, total: told(done * slices // total, slices)
 
 
 def part_of(progress: Progress | None, place: int, parts: int) -> Progress | None:

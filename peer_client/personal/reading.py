@@ -103,13 +103,15 @@ class Decider:
         from model.weights import set_vector
 
         served = self.served
+        # A model reads the slices once as they are, and some of them once more in all views.
+        times = 1 if few is None or not few.any() else 2
         if served is None:
-            probabilities, lesion = predict(self.net, images, progress=part_of(progress, 0, 2))
-            told = part_of(progress, 1, 2)
+            probabilities, lesion = predict(self.net, images, progress=part_of(progress, 0, times))
+            told = part_of(progress, 1, times)
             return averaged_over_views(self.net, images, log_odds(probabilities), few, told), lesion
         mapped, members = served.choice.mask_member, served.choice.members
         names = [member.name for member in members if member.name not in (mapped, LESIONS)]
-        parts = 2 * (1 + len(names))
+        parts = times * (1 + len(names))
         set_vector(self.net, served.vectors[mapped])
         probabilities, lesion = predict(self.net, images, progress=part_of(progress, 0, parts))
         share = lesion.mean((1, 2), dtype=np.float64)
@@ -119,9 +121,9 @@ class Decider:
             logits[mapped] = averaged_over_views(self.net, images, logits[mapped], few, told)
         for place, name in enumerate(names, start=1):
             set_vector(self.net, served.vectors[name])
-            told = part_of(progress, 2 * place, parts)
+            told = part_of(progress, times * place, parts)
             first = mirrored_log_odds(self.net, images, told)
-            told = part_of(progress, 2 * place + 1, parts)
+            told = part_of(progress, times * place + 1, parts)
             logits[name] = averaged_over_views(self.net, images, first, few, told)
         return mixed_logits(members, logits), lesion
 

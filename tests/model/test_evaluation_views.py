@@ -38,7 +38,7 @@ def test_few_slices_get_the_mean_over_all_views_and_others_stay(net: CapsNet) ->
     np.testing.assert_allclose(found[few], np.mean([plain[few], *by_view], axis=0), atol=1e-5)
     np.testing.assert_array_equal(found[~few], plain[~few])
     assert [done for done, _ in told] == sorted(done for done, _ in told)
-    assert told[-1] == (2, 2)
+    assert told[-1] == (5, 5)
 
 
 def test_without_few_slices_nothing_is_read_again(net: CapsNet) -> None:
@@ -51,6 +51,15 @@ def test_without_few_slices_nothing_is_read_again(net: CapsNet) -> None:
     np.testing.assert_array_equal(found, plain)
     np.testing.assert_array_equal(averaged_over_views(net, IMAGES, plain, None), plain)
     assert not told
+
+
+@pytest.mark.parametrize("few", [None, np.zeros(5, bool), np.ones(5, bool)])
+def test_progress_ends_when_all_slices_are_read(net: CapsNet, few: np.ndarray | None) -> None:
+    told: list[tuple[int, int]] = []
+    Decider("plain", net, None).read_images(
+        IMAGES, few, lambda done, total: told.append((done, total))
+    )
+    assert told[-1] == (5, 5)
 
 
 def test_log_odds_without_maps_are_those_of_predict(net: CapsNet) -> None:
@@ -74,8 +83,11 @@ def test_a_served_mixture_reads_each_member_in_all_views_and_the_lesions_as_they
     served = ServedModel(net, "north", LabelScheme("a", "b"), choice, vectors, manifest, {})
     few = np.array([True, True, False, False, True])
 
-    logits, lesion = Decider("north", net, served).read_images(IMAGES, few)
+    told: list[int] = []
+    decider = Decider("north", net, served)
+    logits, lesion = decider.read_images(IMAGES, few, lambda done, _: told.append(done))
 
+    assert (told, told[-1]) == (sorted(told), 5)
     by_hand = np.zeros(5)
     for member in members[:2]:
         set_vector(net, vectors[member.name])
