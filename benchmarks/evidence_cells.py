@@ -22,8 +22,9 @@ from evidence_worlds import World, Worlds, foreign_masks, masks_only
 
 from model.weights import set_vector
 from peer_client.evaluation.readings import Reading, read_slices, thinned
+from peer_client.personal.reading import Decider
 from peer_client.simulation.federation import run_round
-from peer_client.simulation.sites import build_network, network_config, reader_of
+from peer_client.simulation.sites import build_network, network_config
 from peer_client.simulation.steps import adapt, train_alone, train_pooled
 
 #: Labelled slices of a patient that are read: neighbours are near copies, and reading them is dear.
@@ -51,13 +52,8 @@ class Maker:
     def make(self, job: Job) -> None:
         """Make the cells of a job that are not there."""
         world = self.worlds.open(job)
-        cells = job.cells(self.cache)
         if job.kind == "floor":
             self._floor(job, world)
-        elif all(path.with_suffix(".npz").exists() for path in cells):
-            # Trained before, and stopped before it was read, or read in another way.
-            for path, name in zip(cells, job.readers, strict=True):
-                self._read(job, world, path, name, vector_of(path.with_suffix(".npz")), {})
         elif job.kind == "federated":
             self._federated(job, world)
         else:
@@ -78,7 +74,7 @@ class Maker:
         begun = time.monotonic()
         trained = [path.with_suffix(".npz") for path in job.cells(self.cache)]
         known = next((path for path in trained if path.exists()), None)
-        if known is not None:  # trained, and stopped before it was read everywhere
+        if known is not None:  # trained, and stopped before it was read everywhere, or to read anew
             vector = vector_of(known)
         elif at is None:
             vector = train_pooled(net, list(world.slices.values()), job.recipe, told)
@@ -95,6 +91,11 @@ class Maker:
             self._read(job, world, path, name, vector, {"seconds_training": round(seconds, 1)})
 
     def _federated(self, job: Job, world: World) -> None:
+        trained = {path: path.with_suffix(".npz") for path in job.cells(self.cache)}
+        if all(path.exists() for path in trained.values()):  # to be read, or read anew
+            for (cell, weights), name in zip(trained.items(), job.readers, strict=True):
+                self._read(job, world, cell, name, vector_of(weights), {})
+            return
         net, recipe = self._network(job), job.recipe
         path = self.cache / job.folder / job.place / f"{job.tag}-state.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -140,7 +141,7 @@ class Maker:
             return
         if path.exists():
             known = json.loads(path.read_text())
-            extra = {**{key: known[key] for key in known if key not in READ_ANEW}, **extra}
+            extra |= {key: known[key] for key in known if key not in READ_ANEW}
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}.tmp.npz")
         np.savez(temporary, vector=vector)
@@ -148,7 +149,7 @@ class Maker:
         net = self._network(job)
         set_vector(net, vector)
         cohort = world.hospitals[hospital]
-        reader = reader_of(net)
+        reader = Decider(hospital, net, None).read_images
         parts = {"validation": cohort.validation, "test": cohort.test}
         readings = {
             name: as_json(read_slices(reader, thinned(part, SLICES_OF_A_PATIENT), views=job.views))

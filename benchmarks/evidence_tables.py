@@ -13,6 +13,7 @@ from evidence_figures import dice_summary, difference, mean_of, public, summary
 from evidence_runs import ENSEMBLE, SHORT, WITH_LESION, Run, chances_of
 
 from model.evaluation import brier, constant_brier
+from peer_client.personal.ledger_figures import in_words
 
 RECIPES = (
     "floor",
@@ -194,7 +195,7 @@ def served_table(result: Mapping[str, Any]) -> list[str]:
     for name, found in result["hospitals"].items():
         if not found["served"]:
             continue
-        chosen = [each.replace("_", " ") for each in found["served"].values()]
+        chosen = [in_words(each) for each in found["served"].values()]
         counts = ", ".join(
             f"{each} {chosen.count(each)}x"
             for each in sorted(set(chosen), key=lambda each: (-chosen.count(each), each))

@@ -136,6 +136,7 @@ def export(
     from peer_client.errors import SettingsError
     from peer_client.models import current_model, export_model, facts_of, network_with
     from peer_client.personal.in_force import served_file
+    from peer_client.personal.ledger_figures import in_words
     from peer_client.personal.served import export_served
 
     if output.suffix != ".keras":
@@ -146,7 +147,7 @@ def export(
     served = None if federated else served_file(store, state.model_sha256)
     if served is not None:
         facts, files = export_served(served, output)
-        said = f"what {facts['hospital']} serves ({facts['choice']['name'].replace('_', ' ')})"
+        said = f"what {facts['hospital']} serves ({in_words(facts['choice']['name'])})"
         number, digest = facts["training"]["round"], state.model_sha256
     else:
         found = current_model(store, state.model_sha256)

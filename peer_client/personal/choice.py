@@ -3,11 +3,11 @@
 Candidates: the model trained alone, the federated one, the adapted one, their mixture in equal
 parts, and the mixture with the lesion share as one more member. Rule: the mixture, unless the model
 trained alone has the higher AUC by patient; then the best of the three models. The mixture with the
-lesion share takes its place where it ranks the validation patients better: where the
-label is the extent of disease it does, where other diseases have lesions too it does not. So
-nothing is served that ranks the validation patients worse than what the hospital had alone. Why
-equal parts and why not simply the highest: with 20 to 100 validation patients the highest of five
-is mostly luck (docs/evidence.md).
+lesion share takes its place where it ranks the validation patients better: it does where the label
+is the extent of disease, and not where other diseases have lesions too. So nothing is served that
+ranks the validation patients worse than what the hospital had alone. Why equal parts and why not
+simply the highest: with 20 to 100 validation patients the highest of five is mostly luck
+(docs/evidence.md).
 
 Masks come from one model: the one with the best Dice on validation masks; a hospital without masks
 takes the federated one, whose decoder learnt from others' masks. The lesion share is of that map.

@@ -27,6 +27,15 @@ COUNTS: Final = frozenset({"validation_patients", "served", "served_masks"})
 UNCHOSEN: Final[Mapping[str, int]] = {"served": 0}
 
 
+def in_words(candidate: str) -> str:
+    """Return a candidate as people are told of it.
+
+    >>> in_words("lesion_mixture")
+    'lesion mixture'
+    """
+    return candidate.replace("_", " ")
+
+
 def choice_ppm(
     served: str,
     mask_member: str,
@@ -72,7 +81,7 @@ def served_text(metrics_ppm: Mapping[str, int]) -> str:
         return "federated, not chosen"
     auc = metrics_ppm.get(f"auc_{name}")
     alone = metrics_ppm.get("auc_alone")
-    words = name.replace("_", " ")
+    words = in_words(name)
     text = words if auc is None else f"{words} {auc / 1e6:.3f}"
     return text if alone is None or name == "alone" else f"{text} (alone {alone / 1e6:.3f})"
 

@@ -11,6 +11,7 @@ import numpy as np
 from chaincode.study import Study
 from chaincode.terms import round_parameters
 from peer_client.ct.cohort import Cohort
+from peer_client.personal.ledger_figures import in_words
 from peer_client.report import RESEARCH_USE, MaskPicture, RoundRow, write_report
 from peer_client.simulation.result import HospitalResult
 from peer_client.simulation.setting import Setting
@@ -30,7 +31,7 @@ def table_rows(results: Sequence[HospitalResult]) -> list[tuple[Any, ...]]:
     return [
         (
             each.hospital,
-            each.serves.replace("_", " "),
+            in_words(each.serves),
             each.test.auc_patient,
             f"{each.test.auc_patient_low:.2f} to {each.test.auc_patient_high:.2f}",
             each.test_alone.auc_patient,

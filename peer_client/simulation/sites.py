@@ -1,15 +1,10 @@
-"""Networks of simulated hospitals: from a recipe to what is trained and asked."""
+"""Networks of simulated hospitals: from a recipe to what is trained."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from model.config import CapsNetConfig
-from peer_client.evaluation.readings import Reader
-from peer_client.evaluation.views import averaged_over_views, log_odds
 from peer_client.simulation.recipe import Recipe
 
 
@@ -32,16 +27,3 @@ def build_network(recipe: Recipe) -> Any:
     from model.capsnet import build
 
     return build(config, seed=recipe.seed)
-
-
-def reader_of(net: Any) -> Reader:
-    """Return how a network reads slices: each also mirrored, some in all views."""
-    from model.prediction import predict
-
-    def read(
-        images: NDArray[np.float32], few: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        probabilities, lesion = predict(net, images)
-        return averaged_over_views(net, images, log_odds(probabilities), few), lesion
-
-    return read

@@ -168,7 +168,6 @@ def test_every_member_reads_as_it_read_the_patients_it_was_fitted_to(
 ) -> None:
     from model.weights import set_vector
     from peer_client.ct.normalise import to_network_input
-    from peer_client.simulation.sites import reader_of
 
     volume = read_volume(scan)
     found = of_the_scan[0].slices[0]
@@ -178,7 +177,7 @@ def test_every_member_reads_as_it_read_the_patients_it_was_fitted_to(
     by_hand = 0.0
     for member in model.choice.members:
         set_vector(served.net, model.vectors[member.name])
-        logits, _ = reader_of(served.net)(pixels, np.array([True]))
+        logits, _ = Decider(member.name, served.net, None).read_images(pixels, np.array([True]))
         by_hand += member.weight * (float(logits[0]) - member.centre) / member.spread
     assert found.score == pytest.approx(by_hand, abs=1e-4)
 
