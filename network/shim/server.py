@@ -44,6 +44,7 @@ from network.shim.protocol import (
 from network.shim.requests import Request
 from network.shim.settings import PlainTextForTests, ServerTls
 from network.shim.stub import LedgerStub
+from network.shim.written import WrittenValues
 
 __all__ = ["ChaincodeServer", "Handler", "PlainTextForTests", "ServerTls", "serve"]
 
@@ -53,6 +54,8 @@ Handler = Callable[[LedgerStub], bytes]
 
 #: One stream needs one gRPC thread for as long as it lives; a chaincode serves a peer or two.
 _MAX_STREAMS: Final = 32
+#: Private values kept of those written: a round's uploads of twenty hospitals with 1e6 parameters.
+_WRITTEN_BYTES: Final = 64 * 1024 * 1024
 
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -76,8 +79,10 @@ class _Stream:
         handler: Handler,
         pool: ThreadPoolExecutor,
         refusals: tuple[type[Exception], ...],
+        written: WrittenValues,
     ) -> None:
         self._handler = handler
+        self._written = written
         self._pool = pool
         self._refusals = refusals
         self._lock = threading.Lock()
@@ -137,7 +142,10 @@ class _Stream:
         """Run one transaction; the worker's whole task."""
         key = started.key
         stub = LedgerStub(
-            started, self._connection.abilities, lambda request: self._ask(key, request)
+            started,
+            self._connection.abilities,
+            lambda request: self._ask(key, request),
+            written=self._written,
         )
         try:
             payload = self._handler(stub)
@@ -215,6 +223,7 @@ class ChaincodeServer:
         self._address = address
         self._tls = tls
         self._refusals = refusals
+        self._written = WrittenValues(_WRITTEN_BYTES)
         self._workers = ThreadPoolExecutor(workers, thread_name_prefix="contract")
         self._streams_pool = ThreadPoolExecutor(_MAX_STREAMS, thread_name_prefix="stream")
         self._lock = threading.Lock()
@@ -274,7 +283,9 @@ class ChaincodeServer:
 
     def _connect(self, incoming: Iterator[bytes], context: Any) -> Iterator[bytes]:
         """Serve one peer's stream: yield what is to be sent, until it ends."""
-        stream = _Stream(self._package_id, self._handler, self._workers, self._refusals)
+        stream = _Stream(
+            self._package_id, self._handler, self._workers, self._refusals, self._written
+        )
         with self._lock:
             self._streams.add(stream)
         stream.open()

@@ -17,6 +17,7 @@ from network.shim import requests
 from network.shim.errors import LocalProtocolError
 from network.shim.protocol import Creator, PeerAbilities, TransactionStarted
 from network.shim.requests import Modification, Request, Write
+from network.shim.written import WrittenValues
 
 Result = TypeVar("Result")
 
@@ -40,6 +41,7 @@ class LedgerStub:
         abilities: What the peer can do.
         ask: Sends a request and waits for the answer's payload; raises `PeerError` where the peer
             refuses, `PeerHungUpError` where the stream ends.
+        written: Private values that this process wrote before; they need not be sent back to it.
         batch_bytes: Writes are sent once they reach this size.
     """
 
@@ -49,11 +51,13 @@ class LedgerStub:
         abilities: PeerAbilities,
         ask: Callable[[Request], bytes],
         *,
+        written: WrittenValues | None = None,
         batch_bytes: int = BATCH_BYTES,
     ) -> None:
         self._started = started
         self._abilities = abilities
         self._ask_peer = ask
+        self._written = written
         self._batch_max_bytes = batch_bytes
         self._batch: list[Write] = []
         self._batch_bytes = 0
@@ -155,8 +159,13 @@ class LedgerStub:
         """Return a private value, `b""` where absent or expired.
 
         Raises:
-            PeerError: The peer's member is not in the collection, or the value has not arrived.
+            PeerError: The peer's member is not in the collection, or the value has not arrived
+                (one that this process wrote has).
         """
+        if self._written is not None:
+            known = self._written.find(self.private_hash(collection, key))
+            if known is not None:
+                return known
         return self._ask(requests.get_state(key, collection))
 
     def get_privates(self, collection: str, keys: Sequence[str]) -> list[bytes]:
@@ -166,6 +175,8 @@ class LedgerStub:
     def put_private(self, collection: str, key: str, value: bytes) -> None:
         """Write a private value; the chain gets its hash alone."""
         self._write(requests.put(key, value, _named(collection)))
+        if self._written is not None:
+            self._written.keep(value)
 
     def delete_private(self, collection: str, key: str) -> None:
         """Delete a private value; older versions stay with the members until they expire."""

@@ -10,6 +10,7 @@ from network.shim.errors import LocalProtocolError, PeerError
 from network.shim.protocol import Answered, Refused, ShimConnection, TransactionStarted
 from network.shim.requests import Request
 from network.shim.stub import BATCH_BYTES, LedgerStub
+from network.shim.written import SMALLEST_BYTES, WrittenValues
 from tests.support.fake_peer import FakePeer
 
 
@@ -19,15 +20,22 @@ class Conversation:
     def __init__(self, peer: FakePeer) -> None:
         self.peer = peer
         self.connection = ShimConnection("federation_1:abc")
+        self.asked: list[str] = []
         for message in peer.take(self.connection.register()):
             self.connection.receive(message)
 
-    def begin(self, transaction_id: str, batch_bytes: int = BATCH_BYTES) -> LedgerStub:
+    def begin(
+        self,
+        transaction_id: str,
+        batch_bytes: int = BATCH_BYTES,
+        written: WrittenValues | None = None,
+    ) -> LedgerStub:
         started = self.connection.receive(self.peer.begin(transaction_id, "f"))
         assert isinstance(started, TransactionStarted)
         key = started.key
 
         def ask(request: Request) -> bytes:
+            self.asked.append(request.name)
             (answer,) = self.peer.take(self.connection.request(key, request))
             event = self.connection.receive(answer)
             if isinstance(event, Refused):
@@ -35,7 +43,9 @@ class Conversation:
             assert isinstance(event, Answered)
             return event.payload
 
-        return LedgerStub(started, self.connection.abilities, ask, batch_bytes=batch_bytes)
+        return LedgerStub(
+            started, self.connection.abilities, ask, written=written, batch_bytes=batch_bytes
+        )
 
     def complete(self, stub: LedgerStub) -> None:
         stub.flush()
@@ -219,6 +229,49 @@ def test_private_values_have_hashes_and_can_be_purged(conversation: Conversation
 
     assert conversation.peer.private == {}
     assert conversation.peer.state == {}
+
+
+def test_a_private_value_written_before_is_asked_for_by_its_hash_alone(
+    conversation: Conversation,
+) -> None:
+    written, chunk = WrittenValues(bytes_max=2**20), bytes(SMALLEST_BYTES)
+    first = conversation.begin("tx1", written=written)
+    first.put_private("updates_NorthMSP", "chunk", chunk)
+    conversation.complete(first)
+    conversation.asked.clear()
+
+    second = conversation.begin("tx2", written=written)
+
+    assert second.get_private("updates_NorthMSP", "chunk") == chunk
+    assert conversation.asked == ["GET_PRIVATE_DATA_HASH"]
+
+
+def test_a_private_value_of_another_hash_than_was_written_comes_from_the_peer(
+    conversation: Conversation,
+) -> None:
+    written = WrittenValues(bytes_max=2**20)
+    never_committed = conversation.begin("tx1", written=written)
+    never_committed.put_private("updates_NorthMSP", "chunk", bytes(SMALLEST_BYTES))
+    conversation.peer.private["updates_NorthMSP", "chunk"] = b"another's"
+
+    stub = conversation.begin("tx2", written=written)
+
+    assert stub.get_private("updates_NorthMSP", "chunk") == b"another's"
+    assert stub.get_private("updates_NorthMSP", "absent") == b""
+
+
+def test_a_purged_private_value_is_not_found_again(conversation: Conversation) -> None:
+    written = WrittenValues(bytes_max=2**20)
+    first = conversation.begin("tx1", written=written)
+    first.put_private("updates_NorthMSP", "chunk", bytes(SMALLEST_BYTES))
+    conversation.complete(first)
+    second = conversation.begin("tx2", written=written)
+    second.purge_private("updates_NorthMSP", "chunk")
+    conversation.complete(second)
+
+    third = conversation.begin("tx3", written=written)
+
+    assert third.get_private("updates_NorthMSP", "chunk") == b""
 
 
 def test_a_private_delete_reaches_the_collection(conversation: Conversation) -> None:
