@@ -16,8 +16,18 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from functools import cache
-from typing import Annotated, Any, ClassVar, Final, Self, get_args, get_origin, get_type_hints
+from functools import cache, lru_cache
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Final,
+    Self,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from chaincode.errors import RecordError
 
@@ -317,7 +327,8 @@ class Record:
         Raises:
             RecordError: Not the canonical bytes of such a record.
         """
-        return cls._from(decode(data, canonical=True))
+        kind: Any = cls  # mypy does not see that a class is hashable
+        return cast(Self, _read_record(kind, data))
 
     @classmethod
     def from_text(cls, data: bytes) -> Self:
@@ -338,3 +349,9 @@ class Record:
             raise RecordError(f"{cls.__name__} must have format {cls.FORMAT}")
         result: Self = _read_object(cls, value, cls.__name__)
         return result
+
+
+@lru_cache(maxsize=512)
+def _read_record(cls: type[Record], data: bytes) -> Record:
+    """Read canonical bytes; the same bytes are the same record, and a round's are read often."""
+    return cls._from(decode(data, canonical=True))
