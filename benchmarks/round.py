@@ -109,10 +109,12 @@ def terms_of(parameters: int, bits: int, rounds: int) -> Any:
 
 def take_part(member: str, parameters: int, rounds: int, ready: Any) -> None:
     """Run one hospital's side of all rounds (a process of its own)."""
+    from network.freed_memory import keep_freed_memory
     from peer_client.client import follow, member_client, open_desk
     from peer_client.desk import unwatched
     from peer_client.study import read_study
 
+    keep_freed_memory()
     with member_client(Path(member)) as client:
         terms = read_study(client.ledger, STUDY).terms
         desk = open_desk(

@@ -17,6 +17,7 @@ from typing import Any
 
 from chaincode.contract import invoke
 from chaincode.errors import RuleError
+from network.freed_memory import keep_freed_memory
 from network.shim.errors import ShimError
 from network.shim.server import serve
 from network.shim.settings import ServerTls
@@ -86,6 +87,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m chaincode.serve SETTINGS.json\n")
         return EXIT_CODE
+    keep_freed_memory(arenas=2)
     try:
         settings = read_settings(Path(arguments[0]))
         serve(

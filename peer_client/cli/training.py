@@ -64,6 +64,7 @@ def train(
     patients what it serves: its own model, the shared one, the adapted one, or a mixture.
     """
     from chaincode.errors import StudyFinishedError
+    from network.freed_memory import keep_freed_memory
     from peer_client.cli.live import Counter, LiveRound
     from peer_client.client import (
         check_may_train,
@@ -81,6 +82,7 @@ def train(
     from peer_client.study_file import network_of
 
     forbid_core_dumps()
+    keep_freed_memory()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with member_client(member) as client:
         state = chosen_study(client.ledger, name)
