@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from peer_client.decision import Act
+import numpy as np
+import pytest
+
+from chaincode.ledger import CreatorLike
+from chaincode.memory_ledger import MemoryCommitError, Simulation
+from peer_client.decision import Act, order_of_round
 from tests.support.hospitals import (
     MSPS,
     Consortium,
+    MemoryConsortium,
     digests,
     initial_weights,
     play,
+    play_up_to,
     played_round,
 )
 
@@ -52,3 +59,33 @@ def test_what_a_round_needed_is_gone_when_it_has_ended(memory: Consortium) -> No
         assert store.read_trained(1) is None
         assert store.read_sum(1) is not None
         assert not memory.part(msp, 2).progress(None).has_keys
+
+
+def test_a_key_overtaken_by_a_late_answer_is_recorded_at_once(
+    memory: MemoryConsortium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *three, late = order_of_round(MSPS, 1)
+    parts = memory.parts(1)
+    play_up_to(memory, parts, "SUMMED")
+    for msp in three:
+        assert parts[msp].step() is Act.ANSWER
+    channel = memory.channel
+    submit = channel.submit
+
+    def overtaken(creator: CreatorLike, function: str, *args: str, **more: Any) -> Simulation:
+        if function != "record_round_key":
+            return submit(creator, function, *args, **more)
+        monkeypatch.setattr(channel, "submit", submit)
+        endorsers = more.pop("endorsers")
+        simulation = channel.simulate(creator, function, *args, **more)
+        assert parts[late].step() is Act.ANSWER
+        raise MemoryCommitError(
+            simulation.transaction_id, *channel.commit(simulation, endorsers=endorsers)
+        )
+
+    monkeypatch.setattr(channel, "submit", overtaken)
+
+    assert parts[three[0]].step() is Act.RECORD_KEY
+    assert memory.records(1).record.state == "SUMMED"
+    assert parts[three[0]].step() is Act.RECORD_KEY
+    assert memory.records(1).record.state == "OPENED"
