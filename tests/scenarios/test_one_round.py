@@ -76,6 +76,7 @@ def test_a_key_overtaken_by_a_late_answer_is_recorded_at_once(
         if function != "record_round_key":
             return submit(creator, function, *args, **more)
         monkeypatch.setattr(channel, "submit", submit)
+        # Apart: `submit` holds the ledger's lock, for which the late hospital's readers would wait.
         endorsers = more.pop("endorsers")
         simulation = channel.simulate(creator, function, *args, **more)
         assert parts[late].step() is Act.ANSWER
