@@ -16,6 +16,7 @@ from evidence_comparisons import (
     speed_table,
 )
 from evidence_goals import goal_table, goals
+from evidence_kept import Kept
 from evidence_parts import RECOMMENDED_FOLDER, Job, Plan, jobs_of
 from evidence_runs import Run, beside_headline, runs_of
 from evidence_tables import measure, tables
@@ -48,35 +49,53 @@ PICTURES = (
 )
 
 
-def gathered(cache: Path, plan: Plan, training: Path) -> tuple[dict[str, Any], list[str]]:
+def gathered(
+    cache: Path, plan: Plan, training: Path, earlier: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
     """Return all figures and all lines of the page's part.
+
+    Cells of other days may be gone while their figures are not: a section without cells keeps the
+    figures it had, and the page says so.
 
     Args:
         cache: Where cells lie.
         plan: Hospitals and recipe.
         training: What `make benchmark-training` printed, if it was kept.
+        earlier: The figures as they were written last.
     """
     names = plan.hospitals
+    kept = Kept(earlier)
     headline = runs_of(cache, names)
-    result = figures(headline, plan.recipe)
+    if trained(headline) or not kept.take("headline", plan.recipe):
+        result = figures(headline, plan.recipe)
+    else:
+        result = {key: kept.earlier[key] for key in ("hospitals", "differences", "goals", "recipe")}
     lines = ["### Headline", "", *tables(result), "", *goal_table(result)]
     longer = runs_of(cache, names, RECOMMENDED_FOLDER)
-    if any(longer.values()):
+    if trained(longer):
         result["recommended"] = figures(beside_headline(longer, headline), plan.longer)
+    elif kept.take("recommended", plan.longer):
+        result["recommended"] = kept.earlier["recommended"]
+    if "recommended" in result:
         lines += recommended_lines(result["recommended"], plan.longer)
     result["comparisons"] = {}
     for comparison in comparisons(plan):
-        if not has_own(cache, comparison):
+        if has_own(cache, comparison):
+            found = measured(cache, plan, comparison)
+        elif kept.take(comparison.part, plan.recipe):
+            found = kept.earlier["comparisons"][comparison.part]
+        else:
             continue
-        found = measured(cache, plan, comparison)
         result["comparisons"][comparison.part] = found
         lines += comparison_table(found, names)
         if comparison.part == "networks":
             lines += speed_table(training)
-    state = states(cache, plan)
+    state = {**states(cache, plan), **kept.states()}
     result["parts"] = state
-    result["programs"] = programs(cache)
+    result["programs"] = {**kept.programs(), **programs(cache)}
+    result["kept"] = kept.sections
     lines += missing_table(state)
+    lines += kept.lines()
     if len(result["programs"]) > 1:
         lines += [
             f"The cells come from {len(result['programs'])} states of the program "
@@ -84,6 +103,11 @@ def gathered(cache: Path, plan: Plan, training: Path) -> tuple[dict[str, Any], l
             "",
         ]
     return result, lines
+
+
+def trained(runs: Mapping[str, Sequence[Run]]) -> bool:
+    """Return whether there is more than the floor."""
+    return any("alone" in run.recipes for mine in runs.values() for run in mine)
 
 
 def figures(runs: Mapping[str, Sequence[Run]], recipe: Recipe) -> dict[str, Any]:
@@ -190,9 +214,18 @@ def write_page(cache: Path, plan: Plan, root: Path) -> list[str]:
     results, pictures = root / "benchmarks" / "results", root / "docs" / "pictures"
     for folder in (results, pictures):
         folder.mkdir(parents=True, exist_ok=True)
-    result, lines = gathered(cache, plan, results / "training.json")
-    (results / "evidence.json").write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
-    made = write_pictures(runs_of(cache, plan.hospitals), result, pictures)
+    path = results / "evidence.json"
+    earlier = json.loads(path.read_text()) if path.exists() else {}
+    result, lines = gathered(cache, plan, results / "training.json", earlier)
+    path.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
+    # Of what is recommended, where that was run; pictures of figures that were kept stay as well.
+    longer = runs_of(cache, plan.hospitals, RECOMMENDED_FOLDER)
+    if trained(longer):
+        shown = beside_headline(longer, runs_of(cache, plan.hospitals))
+        made = write_pictures(shown, result["recommended"], pictures)
+    else:
+        made = write_pictures(runs_of(cache, plan.hospitals), result, pictures)
+    made |= {name for name, _ in PICTURES if result["kept"] and (pictures / name).exists()}
     page = root / "docs" / "evidence.md"
     parts = page.read_text().split(MARK) if page.exists() else []
     around = "".join(parts[0::2])  # pictures that the page itself shows are not shown twice

@@ -1,0 +1,63 @@
+"""Figures whose cells are gone: kept as they were written, and named.
+
+Cells lie in a cache of one machine; figures lie in the repository. A section that this machine has
+no cells of keeps the figures it had, so that one part can be made anew without all the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from peer_client.simulation.recipe import Recipe
+
+#: Parts of the program behind each section of the figures; a comparison is a section of its own.
+SECTIONS = {
+    "headline": ("headline", "second-seed", "central", "ensemble"),
+    "recommended": ("recommended", "recommended-central"),
+}
+
+
+class Kept:
+    """Sections whose cells are gone and whose figures of before are shown.
+
+    Args:
+        earlier: The figures as they were written last; empty where there are none.
+    """
+
+    def __init__(self, earlier: Mapping[str, Any]) -> None:
+        self.earlier = earlier
+        self.sections: list[str] = []
+
+    def take(self, section: str, recipe: Recipe) -> bool:
+        """Return whether a section has figures of before by this recipe, and note that it has."""
+        of = self.earlier.get("recommended", {}) if section == "recommended" else self.earlier
+        there = section in SECTIONS or section in self.earlier.get("comparisons", {})
+        if not there or of.get("recipe") != recipe.to_dict():
+            return False
+        self.sections.append(section)
+        return True
+
+    def states(self) -> dict[str, dict[str, int]]:
+        """Return what was done of the parts behind these sections."""
+        parts = self.earlier.get("parts", {})
+        return {
+            part: parts[part]
+            for section in self.sections
+            for part in SECTIONS.get(section, (section,))
+            if part in parts
+        }
+
+    def programs(self) -> dict[str, int]:
+        """Return the states of the program that the figures of before came from."""
+        return dict(self.earlier.get("programs", {})) if self.sections else {}
+
+    def lines(self) -> list[str]:
+        """Return what the page says of them."""
+        if not self.sections:
+            return []
+        return [
+            "Kept from an earlier run, whose cells are not in this cache: "
+            f"{', '.join(self.sections)}.",
+            "",
+        ]
