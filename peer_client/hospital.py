@@ -23,6 +23,8 @@ from model.overlap import dice
 from model.sampling import TrainingSlices
 from peer_client.ct.cohort import Cohort, SliceSet
 from peer_client.desk import TrainingProgress, TrainingTask
+from peer_client.evaluation.readings import thinned
+from peer_client.evaluation.views import FEW_SLICES
 from peer_client.store import StudyStore, read_file, write_file
 from peer_client.study_file import network_of, shared_places
 
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
     from model.network import SliceNetwork
     from model.training import OptimiserState, TrainProgress
 
-#: Slices of a patient that are judged, evenly spaced: more of them tell nothing new and cost time.
-SLICES_OF_A_PATIENT = 12
 #: Bootstrap draws behind an interval.
 DRAWS = 1000
 
@@ -100,7 +100,7 @@ class LocalTraining:
         self._store = store
         self._shared = shared_places(study.weights)
         self._slices = training_slices(cohort.train)
-        self._validation = judged_slices(cohort.validation)
+        self._validation = thinned(cohort.validation, FEW_SLICES)
         self._network = network or network_once(study, threads)
         self._judged: _Judged | None = None
 
@@ -222,23 +222,6 @@ def training_slices(slices: SliceSet) -> TrainingSlices:
         masks=slices.masks,
         mask_images=slices.mask_index,
     )
-
-
-def judged_slices(slices: SliceSet) -> SliceSet:
-    """Return at most twelve slices of each patient, evenly spaced, and all that have masks.
-
-    Args:
-        slices: Slices of some patients, in order.
-    """
-    rows_of: dict[str, list[int]] = {}
-    for row, patient in enumerate(slices.patients):
-        rows_of.setdefault(patient, []).append(row)
-    chosen: set[int] = set(slices.mask_index.tolist())
-    for rows in rows_of.values():
-        count = min(len(rows), SLICES_OF_A_PATIENT)
-        places = np.linspace(0, len(rows) - 1, count).round().astype(int)
-        chosen |= {rows[place] for place in places}
-    return slices.rows(np.array(sorted(chosen), np.int64))
 
 
 def judge(net: SliceNetwork, slices: SliceSet) -> dict[str, float]:

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 #: Told (slices done, slices).
 Progress = Callable[[int, int], None]
 
-#: A patient with more slices than this is read in one view; as many as a round judges of a patient
-#: (`peer_client.hospital.judged_slices`).
+#: A patient with more slices than this is read in one view; a round judges this many of a patient.
 FEW_SLICES: Final = 12
 
 

@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 from chaincode.study import Study
 from peer_client.ct.cohort import UNLABELLED, Cohort, SliceSet
 from peer_client.desk import OutOfTimeError, ServingProgress, TrainingProgress, TrainingTask
-from peer_client.hospital import judged_slices, training_slices, whole_vector
+from peer_client.evaluation.readings import thinned
+from peer_client.evaluation.views import FEW_SLICES
+from peer_client.hospital import training_slices, whole_vector
 from peer_client.personal.choice import ADAPTED, ALONE, FEDERATED, choose
 from peer_client.personal.ledger_figures import UNCHOSEN, choice_ppm
 from peer_client.personal.manifest import manifest_of
@@ -84,7 +86,7 @@ class PersonalServing:
         self._store = store
         self._network = network
         self._plan = plan
-        self._validation = judged_slices(cohort.validation)
+        self._validation = thinned(cohort.validation, FEW_SLICES)
         self._own = OwnModels(
             study, msp_id, training_slices(cohort.train), store.personal_folder, network
         )

@@ -13,7 +13,9 @@ import pytest
 
 from model.weights import specs
 from peer_client.errors import SettingsError, StudyClaimError
-from peer_client.hospital import LocalTraining, judged_slices, seed_of
+from peer_client.evaluation.readings import thinned
+from peer_client.evaluation.views import FEW_SLICES
+from peer_client.hospital import LocalTraining, seed_of
 from peer_client.lineage import initial_model
 from peer_client.models import export_model, facts_of, network_with
 from peer_client.starting_model import exported_shared, starting_weights, take_starting_model
@@ -83,7 +85,7 @@ def test_seeds_differ_by_hospital_and_by_round() -> None:
 def test_a_patient_counts_with_at_most_twelve_slices_and_all_masks() -> None:
     many = slices(1, patients=2)
     rows = np.concatenate([np.tile(np.arange(3), 10), np.arange(3, 6)])
-    found = judged_slices(
+    found = thinned(
         replace(
             many,
             images=many.images[rows],
@@ -96,7 +98,8 @@ def test_a_patient_counts_with_at_most_twelve_slices_and_all_masks() -> None:
             lung_found=many.lung_found[rows],
             digests=many.digests[rows],
             fingerprints=many.fingerprints[rows],
-        )
+        ),
+        FEW_SLICES,
     )
 
     assert found.patients.count("p1-0") == 12
