@@ -217,7 +217,8 @@ def write_page(cache: Path, plan: Plan, root: Path) -> list[str]:
     path = results / "evidence.json"
     earlier = json.loads(path.read_text()) if path.exists() else {}
     result, lines = gathered(cache, plan, results / "training.json", earlier)
-    path.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
+    # Not sorted: tables made from kept figures have the order of the file.
+    path.write_text(json.dumps(result, indent=1) + "\n")
     # Of what is recommended, where that was run; pictures of figures that were kept stay as well.
     longer = runs_of(cache, plan.hospitals, RECOMMENDED_FOLDER)
     if trained(longer):
