@@ -264,6 +264,7 @@ def phase_seconds(demo: Demo) -> dict[int, dict[str, float]]:
 
 def report(demo: Demo) -> list[Path]:
     """Write the table and the pictures, print the table, and return what was written."""
+    from chaincode.records import RoundState
     from peer_client.client import member_client
     from peer_client.report import write_report
     from peer_client.study_report import round_rows
@@ -273,7 +274,12 @@ def report(demo: Demo) -> list[Path]:
         known = round_rows(client.ledger, client.store(demo.study), demo.study)
     rows = [replace(row, seconds=seconds.get(row.round_number, {})) for row in known]
     print_tables(rows)
-    page = write_report(demo.output, f"Study {demo.study}", rows, masks=masks(demo))
+    trained = any(row.state == RoundState.PUBLISHED.value for row in rows)
+    if not trained:
+        say("  no round was accepted: the model in force is the one the study started from, so")
+        say("  there is nothing to export and no lesion mask to show; the table above says why")
+    pictures = masks(demo) if trained else []
+    page = write_report(demo.output, f"Study {demo.study}", rows, masks=pictures)
     return [page, *sorted(demo.output.glob("*.png"))]
 
 
@@ -324,6 +330,8 @@ def finish(demo: Demo, files: Sequence[Path]) -> None:
     """Say what was written, what was kept, and what to try next."""
     first = demo.hospitals[0]
     sample = next(iter(sorted(demo.data.glob("*/images/*.png"))), demo.data)
+    exported = demo.output / f"{first}.keras"
+    predict = [*demo.member(first), "predict", "--model", str(exported), str(sample)]
     say("  written: " + "\n           ".join(map(str, files)))
     say(f"\nNothing is left running. The ledgers, keys and models are kept in {demo.root}")
     say("Next:")
@@ -331,13 +339,7 @@ def finish(demo: Demo, files: Sequence[Path]) -> None:
         ["source", str(PROGRAMS / "activate")],
         ["consortium", "up", "--root", str(demo.root)],
         ["consortium", "status", "--root", str(demo.root)],
-        [
-            *demo.member(first),
-            "predict",
-            "--model",
-            str(demo.output / f"{first}.keras"),
-            str(sample),
-        ],
+        *([predict] if exported.exists() else []),
         [*demo.member(AUTHORITY), "audit", "lineage", demo.study],
         ["consortium", "stop", "--root", str(demo.root)],
         ["consortium", "down", "--root", str(demo.root)],

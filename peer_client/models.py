@@ -94,7 +94,8 @@ def current_model(store: StudyStore, model_sha256: str) -> ModelState:
         if model is not None and model_digest(model.weights) == model_sha256:
             return model
     raise NoModelError(
-        f"the study's model in force ({model_sha256[:16]}) is not in this hospital's store"
+        f"the study's model in force ({model_sha256[:16]}) is not in this hospital's store: it has "
+        "not followed the study that far, or no round has been accepted yet"
     )
 
 
