@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from peer_client.cli.simulate import Lines, training_steps
+from peer_client.cli.simulate import Lines, simulate, training_steps
 from peer_client.simulation.recipe import Recipe
 
 
@@ -27,3 +27,12 @@ def test_all_steps_of_a_simulation_are_counted() -> None:
 
     # In rounds 6, alone 10, adapting 4.
     assert training_steps(recipe, 5) == 100
+
+
+def test_the_commands_defaults_are_the_recommended_recipe() -> None:
+    defaults = {option.name: option.default for option in simulate.params}
+    recipe = Recipe().to_dict()
+
+    shared = sorted(set(defaults) & set(recipe))
+    assert shared == ["adapt_steps", "bits", "local_steps", "rounds", "seed"]
+    assert {name: defaults[name] for name in shared} == {name: recipe[name] for name in shared}
