@@ -35,7 +35,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 @click.option("--rounds", type=click.IntRange(1), default=20, show_default=True)
 @click.option("--local-steps", type=click.IntRange(1), default=40, show_default=True,
               help="Steps of each hospital in each round.")  # fmt: skip
-@click.option("--adapt-steps", type=click.IntRange(0), default=200, show_default=True,
+@click.option("--adapt-steps", type=click.IntRange(0), default=600, show_default=True,
               help="Steps each hospital takes from the last shared model.")  # fmt: skip
 @click.option("--bits", type=click.IntRange(2, 16), default=8, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)

@@ -35,7 +35,7 @@ class Recipe:
 
     rounds: int = 20
     local_steps: int = 40
-    adapt_steps: int = 200
+    adapt_steps: int = 600
     learning_rate: float = 1.5e-3
     adapt_rate: float = ADAPT_RATE
     seed: int = 0
