@@ -277,7 +277,7 @@ def report(demo: Demo) -> list[Path]:
     trained = any(row.state == RoundState.PUBLISHED.value for row in rows)
     if not trained:
         say("  no round was accepted: the model in force is the one the study started from, so")
-        say("  there is nothing to export and no lesion mask to show; the table above says why")
+        say("  nothing is exported and no lesion mask shown; step 4 tells how the hospitals voted")
     pictures = masks(demo) if trained else []
     page = write_report(demo.output, f"Study {demo.study}", rows, masks=pictures)
     return [page, *sorted(demo.output.glob("*.png"))]
