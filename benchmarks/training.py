@@ -8,7 +8,7 @@ line to stdout: a list of objects with `system`, `threads`, `images_per_second_t
 `images_per_second_predict` and `peak_megabytes`, and beside these `parameters`,
 `cpu_seconds_per_step` and `waiting_share` (of the time, for the next batch).
 
-    python benchmarks/training.py [--size 96] [--turns 10] [--threads 1,2]
+    python benchmarks/training.py [--size 96] [--turns 20] [--threads 1,2]
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def main() -> None:
     """Run every system with every number of threads."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=96, help="side of the slices in pixels")
-    parser.add_argument("--turns", type=int, default=10, help="turns of each system")
+    parser.add_argument("--turns", type=int, default=20, help="turns of each system")
     parser.add_argument("--threads", default="1,2", help="numbers of threads, with commas")
     parser.add_argument("--only", choices=SYSTEMS, help=argparse.SUPPRESS)
     chosen = parser.parse_args()

@@ -27,11 +27,34 @@ def convolve(
     Returns:
         float32, shape `(batch, ceil(height / strides), ceil(width / strides), channels)`.
     """
+    return keras.layers.ReLU()(_normalised(inputs, channels, name, window, strides))
+
+
+def residual(inputs: Tensor, *, name: str) -> Tensor:
+    """Add to the features what two convolutions make of them (He et al. 2016, figure 2).
+
+    The second normalisation's scale starts at zero (`model/weights.py`), so an untrained block
+    passes its input on unchanged (Goyal et al. 2017, section 5.1).
+
+    Args:
+        inputs: float32, shape `(batch, height, width, channels)`, not below zero.
+        name: The convolutions are called `<name>_1` and `<name>_2`.
+
+    Returns:
+        float32, the shape of the input, not below zero.
+    """
+    channels = inputs.shape[-1]
+    change = _normalised(convolve(inputs, channels, name=f"{name}_1"), channels, f"{name}_2")
+    return keras.layers.ReLU()(keras.layers.Add()([inputs, change]))
+
+
+def _normalised(
+    inputs: Tensor, channels: int, name: str, window: int = 3, strides: int = 1
+) -> Tensor:
     mapped = keras.layers.Conv2D(
         channels, window, strides=strides, padding="same", use_bias=False, name=name
     )(inputs)
-    normalised = GroupNormalization(NORMALISATION_GROUPS, name=f"{name}_norm")(mapped)
-    return keras.layers.ReLU()(normalised)
+    return GroupNormalization(NORMALISATION_GROUPS, name=f"{name}_norm")(mapped)
 
 
 def enlarge(inputs: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""The capsule network: convolutional stem, two grids of capsules, class capsules, decoder.
+"""The capsule network: convolutional stem, three grids of capsules, class capsules, decoder.
 
-    picture 96 x 96 -> stem 48 -> stage 24 -> primary capsules 24 -> capsules 12 -> capsules 6
-                                    |                                    |             |
+    picture 96 x 96 -> stem 48 -> stage 24 -> primary capsules 12 -> capsules 12 -> capsules 6
+                                    |                                                  |
                                     +-- pooled capsules --> class capsules <-----------+
     decoder: capsules 6 + 12 -> deep capsules 12 -> capsules 12 -> 24 -> 48 -> 96 -> lesion capsule
 
@@ -17,7 +17,7 @@ from typing import Any
 import keras
 
 from model import losses
-from model.blocks import as_maps, convolve, enlarge
+from model.blocks import as_maps, convolve, enlarge, residual
 from model.config import CLASSES, DETAIL_CHANNELS, PICTURE_CHANNELS, CapsNetConfig
 from model.layers import (
     CapsuleLength,
@@ -100,10 +100,11 @@ def build_encoder(config: CapsNetConfig) -> Tensor:
     half = convolve(half, config.stem_channels, name="stem_2")
     quarter = convolve(half, config.stage_channels, name="stage_1", strides=2)
     quarter = convolve(quarter, config.stage_channels, name="stage_2")
-    primary = PrimaryCapsules(config.capsule_types, config.primary_size, name="primary_capsules")(
-        quarter
-    )
-    middle = capsule_layer(config, config.middle_size, strides=2, name="capsules_1")(primary)
+    quarter = residual(quarter, name="residual")
+    primary = PrimaryCapsules(
+        config.capsule_types, config.primary_size, kernel_size=2, strides=2, name="primary_capsules"
+    )(quarter)
+    middle = capsule_layer(config, config.middle_size, strides=1, name="capsules_1")(primary)
     deep = capsule_layer(config, config.deep_size, strides=2, name="capsules_2")(middle)
 
     mean = keras.layers.GlobalAveragePooling2D(name="mean")(quarter)
@@ -140,7 +141,8 @@ def build_decoder(config: CapsNetConfig, features: list[Tensor]) -> Tensor:
     )(joined)
     capsules = capsule_layer(config, config.middle_size, strides=1, name="capsules_up")(capsules)
 
-    maps = keras.layers.Concatenate()([enlarge(as_maps(capsules)), as_maps(primary), quarter])
+    low = keras.layers.Concatenate()([as_maps(capsules), as_maps(primary)])
+    maps = keras.layers.Concatenate()([enlarge(low), quarter])
     maps = convolve(maps, stage, name="merge", window=1)
     maps = convolve(maps, stage, name="quarter")
     maps = keras.layers.Concatenate()([enlarge(maps), half])

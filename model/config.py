@@ -38,7 +38,8 @@ class CapsNetConfig:
         stage_channels: Feature maps at a quarter of the resolution.
         capsule_types: Types of capsule in each convolutional capsule layer.
         primary_size: Length of a primary capsule's vector.
-        middle_size: Length of the vectors in the first capsule layer (1/8 resolution).
+        middle_size: Length of the vectors in the first capsule layer (1/8 of the resolution, as the
+            primary capsules).
         deep_size: Length of the vectors in the second capsule layer (1/16), of the pooled capsules,
             of the class capsules and of the lesion capsule.
         routing_iterations: Steps of routing by agreement, at least 1.
@@ -57,7 +58,7 @@ class CapsNetConfig:
     stage_channels: int = 64
     capsule_types: int = 8
     primary_size: int = 8
-    middle_size: int = 12
+    middle_size: int = 8
     deep_size: int = 16
     routing_iterations: int = 3
     auxiliary_dropout: float = 0.3

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from model import losses
-from model.blocks import convolve, enlarge
+from model.blocks import convolve, enlarge, residual
 from model.config import (
     CLASSES,
     DETAIL_CHANNELS,
@@ -62,39 +62,47 @@ def build_twin(config: CapsNetConfig, *, seed: int = 0) -> Twin:
 
 
 def manifest(encoder: Tensor, decoder: Tensor) -> tuple[WeightSpec, ...]:
-    """List the tensors of built models; kernels start as He et al. 2015 draw them."""
+    """List the tensors of built models; kernels start as He et al. 2015 draw them.
+
+    The residual block starts as the capsule network's does.
+    """
     listed = []
     for part, group in ((encoder, "all"), (decoder, "masks")):
         for variable in part.trainable_variables:
             name = "/".join(variable.path.split("/")[-2:])
             shape = tuple(variable.shape)
             half_width = math.sqrt(6.0 / math.prod(shape[:-1])) if len(shape) > 1 else 0.0
-            centre = 1.0 if name.endswith("/gamma") else 0.0
+            scale = name.endswith("/gamma") and name != "residual_2_norm/gamma"
+            centre = 1.0 if scale else 0.0
             listed.append(WeightSpec(name, shape, group, centre, half_width))  # type: ignore[arg-type]
     return tuple(listed)
 
 
-def deep_channels(config: CapsNetConfig) -> int:
-    """Return the width below the stage that makes the twin as large as the capsule network.
+def deep_channels(config: CapsNetConfig) -> tuple[int, int]:
+    """Return the widths of the two levels below the stage.
+
+    Three quarters and five eighths of the stage's make the twin as large as the capsule network.
 
     >>> deep_channels(CapsNetConfig())
-    56
+    (48, 40)
     """
     groups = NORMALISATION_GROUPS
-    return max(groups, config.stage_channels * 7 // (8 * groups) * groups)
+    eighths = config.stage_channels // (8 * groups) * groups
+    return max(groups, 6 * eighths), max(groups, 5 * eighths)
 
 
 def _encoder(config: CapsNetConfig) -> Tensor:
     """Build the encoder: picture -> [class logits, auxiliary logits, *decoder inputs]."""
     stem, stage = config.stem_channels, config.stage_channels
-    narrow = deep_channels(config)
+    eighth_channels, sixteenth_channels = deep_channels(config)
     picture = keras.Input((config.size_px, config.size_px, 1), name="picture")
     half = convolve(picture, stem, name="stem_1", window=5, strides=2)
     half = convolve(half, stem, name="stem_2")
     quarter = convolve(half, stage, name="stage_1", strides=2)
     quarter = convolve(quarter, stage, name="stage_2")
-    eighth = convolve(quarter, narrow, name="stage_3", strides=2)
-    sixteenth = convolve(eighth, narrow, name="stage_4", strides=2)
+    quarter = residual(quarter, name="residual")
+    eighth = convolve(quarter, eighth_channels, name="stage_3", strides=2)
+    sixteenth = convolve(eighth, sixteenth_channels, name="stage_4", strides=2)
 
     features, deep = _pooled(quarter), _pooled(sixteenth)
     joined = keras.layers.Concatenate()([features, deep])
@@ -117,7 +125,7 @@ def _decoder(config: CapsNetConfig, features: list[Tensor]) -> Tensor:
     picture, half, quarter, eighth, sixteenth = inputs
     stage = config.stage_channels
     maps = keras.layers.Concatenate()([enlarge(sixteenth), eighth])
-    maps = convolve(maps, deep_channels(config), name="eighth")
+    maps = convolve(maps, deep_channels(config)[1], name="eighth")
     maps = keras.layers.Concatenate()([enlarge(maps), quarter])
     maps = convolve(maps, stage, name="merge", window=1)
     maps = convolve(maps, stage, name="quarter")

@@ -181,15 +181,17 @@ def _constant(name: str, shape: tuple[int, ...], value: float) -> WeightSpec:
     return WeightSpec(name, shape, "all", centre=value)
 
 
-def _block(name: str, window: int, channels_in: int, channels: int) -> list[WeightSpec]:
-    """Convolution, group normalisation, ReLU."""
+def _block(
+    name: str, window: int, channels_in: int, channels: int, *, scale: float = 1.0
+) -> list[WeightSpec]:
+    """Convolution and group normalisation, whose scale starts at `scale`."""
     return [
         _drawn(
             f"{name}/kernel",
             (window, window, channels_in, channels),
             _he(window * window * channels_in),
         ),
-        _constant(f"{name}_norm/gamma", (channels,), 1.0),
+        _constant(f"{name}_norm/gamma", (channels,), scale),
         _constant(f"{name}_norm/beta", (channels,), 0.0),
     ]
 
@@ -217,8 +219,10 @@ def _encoder(config: CapsNetConfig) -> list[list[WeightSpec]]:
         _block("stem_2", 3, stem, stem),
         _block("stage_1", 3, stem, stage),
         _block("stage_2", 3, stage, stage),
+        _block("residual_1", 3, stage, stage),
+        _block("residual_2", 3, stage, stage, scale=0.0),  # passes its input on at first
         [
-            _drawn("primary_capsules/kernel", (3, 3, stage, primary), _he(9 * stage)),
+            _drawn("primary_capsules/kernel", (2, 2, stage, primary), _he(4 * stage)),
             _constant("primary_capsules/scale", (primary,), 1.0),
             _constant("primary_capsules/offset", (primary,), 0.0),
         ],

@@ -18,7 +18,7 @@ class PrimaryCapsules(keras.layers.Layer):
 
     Formula (Sabour et al. 2017, section 4, PrimaryCapsules; equation 1 for the squash):
 
-        s = kernel * x + bias            (a convolution with types x size channels, stride 1)
+        s = kernel * x + bias            (a convolution with types x size channels)
         v = squash(s cut into `types` vectors of `size`)
 
     With `normalised`, s is first normalised over each type's channels and all places (group
@@ -30,29 +30,41 @@ class PrimaryCapsules(keras.layers.Layer):
         types: Capsules at each place.
         size: Length of each capsule's vector.
         kernel_size: Side of the convolution's window in pixels.
+        strides: Pixels between two windows.
         normalised: Whether to normalise before the squash.
 
     Call arguments:
         features: float32, shape `(batch, height, width, channels)`.
 
     Output:
-        float32, shape `(batch, height, width, types, size)`; lengths lie in [0, 1).
+        float32, shape `(batch, ceil(height / strides), ceil(width / strides), types, size)`;
+        lengths lie in [0, 1).
 
     Raises:
-        ValueError: `types`, `size` or `kernel_size` is below 1.
+        ValueError: `types`, `size`, `kernel_size` or `strides` is below 1.
     """
 
     def __init__(
-        self, types: int, size: int, *, kernel_size: int = 3, normalised: bool = True, **kwargs: Any
+        self,
+        types: int,
+        size: int,
+        *,
+        kernel_size: int = 3,
+        strides: int = 1,
+        normalised: bool = True,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        for name, value in (("types", types), ("size", size), ("kernel_size", kernel_size)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1. Received: {name}={value}")
         self.types = types
         self.size = size
         self.kernel_size = kernel_size
+        self.strides = strides
         self.normalised = normalised
+        for name in ("types", "size", "kernel_size", "strides"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"{name} must be at least 1. Received: {name}={getattr(self, name)}"
+                )
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Make the kernel, and either scale and offset or a bias."""
@@ -68,7 +80,7 @@ class PrimaryCapsules(keras.layers.Layer):
 
     def call(self, features: Tensor) -> Tensor:
         """Convolve, normalise if asked, cut into vectors and squash."""
-        mapped = ops.conv(features, self.kernel, padding="same")
+        mapped = ops.conv(features, self.kernel, strides=self.strides, padding="same")
         if self.normalised:
             centred = mapped - over_groups(mapped, self.types)
             spread = over_groups(ops.square(centred), self.types)
@@ -78,8 +90,10 @@ class PrimaryCapsules(keras.layers.Layer):
         return squash(vectors)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Return `(batch, height, width, types, size)`."""
-        return (*input_shape[:3], self.types, self.size)
+        """Return `(batch, height', width', types, size)`."""
+        batch, *sides, _ = input_shape
+        places = (None if side is None else -(-side // self.strides) for side in sides)
+        return (batch, *places, self.types, self.size)
 
     def get_config(self) -> dict[str, Any]:
         """Return what the layer is built from."""
@@ -88,5 +102,6 @@ class PrimaryCapsules(keras.layers.Layer):
             "types": self.types,
             "size": self.size,
             "kernel_size": self.kernel_size,
+            "strides": self.strides,
             "normalised": self.normalised,
         }

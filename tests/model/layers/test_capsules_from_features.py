@@ -39,6 +39,17 @@ def test_primary_capsules_normalise_each_type_over_places_and_size():
     assert np.allclose(answer, squash((mapped - mean) / np.sqrt(spread + 1e-3)), atol=1e-4)
 
 
+def test_primary_capsules_of_patches_are_squashed_products_of_each_patch():
+    features = np.random.default_rng(4).normal(size=(1, 4, 4, 3)).astype(np.float32)
+    layer = PrimaryCapsules(2, 4, kernel_size=2, strides=2, normalised=False)
+    answer = layer(features).numpy()
+
+    patches = features.reshape(1, 2, 2, 2, 2, 3).transpose(0, 1, 3, 2, 4, 5).reshape(1, 2, 2, 12)
+    mapped = patches @ layer.kernel.numpy().reshape(12, 8)
+
+    assert np.allclose(answer, squash(mapped.reshape(1, 2, 2, 2, 4)), atol=1e-5)
+
+
 def test_primary_capsules_do_not_depend_on_the_other_slices_of_a_batch():
     features = np.random.default_rng(2).normal(size=(4, 3, 3, 3)).astype(np.float32)
     layer = PrimaryCapsules(2, 4)

@@ -13,9 +13,9 @@ CASES = {
     "Squash": ({}, [(5, 4)], (5, 4), 0),
     "CapsuleLength": ({}, [(5, 4)], (5,), 0),
     "PrimaryCapsules": (
-        {"types": 3, "size": 4, "kernel_size": 3, "normalised": True},
+        {"types": 3, "size": 4, "kernel_size": 3, "strides": 2, "normalised": True},
         [(6, 5, 2)],
-        (6, 5, 3, 4),
+        (3, 3, 3, 4),
         3,
     ),
     "ConvolutionalCapsules": (
@@ -60,6 +60,7 @@ def test_every_public_layer_is_examined():
     [
         ("PrimaryCapsules", {"types": 0, "size": 4}),
         ("PrimaryCapsules", {"types": 1, "size": 4, "kernel_size": 0}),
+        ("PrimaryCapsules", {"types": 1, "size": 4, "strides": 0}),
         ("ConvolutionalCapsules", {"types": 2, "size": 0}),
         ("ConvolutionalCapsules", {"types": 2, "size": 4, "iterations": 0}),
         ("TextbookCapsules", {"types": 2, "size": 4, "strides": 0}),
