@@ -79,7 +79,7 @@ def specs(config: CapsNetConfig) -> tuple[WeightSpec, ...]:
 
     >>> listed = specs(CapsNetConfig())
     >>> len(listed), sum(spec.size for spec in listed)
-    (47, 244027)
+    (53, 279803)
     >>> listed[0].name, listed[0].shape, listed[0].group
     ('stem_1/kernel', (5, 5, 1, 32), 'all')
     """
