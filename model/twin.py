@@ -124,8 +124,9 @@ def _decoder(config: CapsNetConfig, features: list[Tensor]) -> Tensor:
     inputs = [keras.Input(feature.shape[1:]) for feature in features]
     picture, half, quarter, eighth, sixteenth = inputs
     stage = config.stage_channels
+    _, sixteenth_channels = deep_channels(config)
     maps = keras.layers.Concatenate()([enlarge(sixteenth), eighth])
-    maps = convolve(maps, deep_channels(config)[1], name="eighth")
+    maps = convolve(maps, sixteenth_channels, name="eighth")
     maps = keras.layers.Concatenate()([enlarge(maps), quarter])
     maps = convolve(maps, stage, name="merge", window=1)
     maps = convolve(maps, stage, name="quarter")

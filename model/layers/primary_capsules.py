@@ -9,6 +9,7 @@ from keras import ops
 
 from model.layers.group_normalization import over_groups
 from model.layers.squash import PACKAGE, squash
+from model.layers.window_capsules import places
 from model.tensors import Tensor
 
 
@@ -55,16 +56,15 @@ class PrimaryCapsules(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        counts = {"types": types, "size": size, "kernel_size": kernel_size, "strides": strides}
+        for name, value in counts.items():
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1. Received: {name}={value}")
         self.types = types
         self.size = size
         self.kernel_size = kernel_size
         self.strides = strides
         self.normalised = normalised
-        for name in ("types", "size", "kernel_size", "strides"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name} must be at least 1. Received: {name}={getattr(self, name)}"
-                )
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Make the kernel, and either scale and offset or a bias."""
@@ -91,9 +91,7 @@ class PrimaryCapsules(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Return `(batch, height', width', types, size)`."""
-        batch, *sides, _ = input_shape
-        places = (None if side is None else -(-side // self.strides) for side in sides)
-        return (batch, *places, self.types, self.size)
+        return (input_shape[0], *places(input_shape, self.strides), self.types, self.size)
 
     def get_config(self) -> dict[str, Any]:
         """Return what the layer is built from."""

@@ -65,10 +65,7 @@ class WindowCapsules(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Return `(batch, height', width', types, size)`."""
-        height, width = (
-            None if side is None else -(-side // self.strides) for side in input_shape[1:3]
-        )
-        return (input_shape[0], height, width, self.types, self.size)
+        return (input_shape[0], *places(input_shape, self.strides), self.types, self.size)
 
     def get_config(self) -> dict[str, Any]:
         """Return what the layer is built from."""
@@ -82,3 +79,12 @@ class WindowCapsules(keras.layers.Layer):
             "strides": self.strides,
             "iterations": self.iterations,
         }
+
+
+def places(input_shape: tuple[int | None, ...], strides: int) -> tuple[int | None, ...]:
+    """Return height and width of the grid that padded windows read, `strides` pixels apart.
+
+    >>> places((None, 7, 6, 64), 2)
+    (4, 3)
+    """
+    return tuple(None if side is None else -(-side // strides) for side in input_shape[1:3])

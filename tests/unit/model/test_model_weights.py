@@ -70,7 +70,7 @@ def test_initial_vector_of_a_tensor_does_not_depend_on_its_neighbours():
     assert np.array_equal(initial_vector([before, spec], 3)[7:], initial_vector([spec], 3))
 
 
-def test_specs_of_the_default_network_have_about_a_280_000_values():
+def test_specs_of_the_default_network_have_about_280_000_values():
     listed = specs(CapsNetConfig())
 
     assert sum(spec.size for spec in listed) == 279_803
