@@ -2,11 +2,14 @@
 
 The capsule network, the same network with the textbook capsule layer, and the plain U-Net twin; one
 and two threads; the same slices and batches. Each system has a process of its own, so that threads
-and peak memory are its own, and they take turns of two steps each: what else the machine does slows
-all of them alike. Figures are medians over the turns. Prints a table to stderr and, last, one JSON
-line to stdout: a list of objects with `system`, `threads`, `images_per_second_train`,
-`images_per_second_predict` and `peak_megabytes`, and beside these `parameters`,
-`cpu_seconds_per_step` and `waiting_share` (of the time, for the next batch).
+and peak memory are its own, and they take turns of five steps: what else the machine does slows all
+of them alike. Figures are medians over all steps but the first of each turn. Prints a table to
+stderr and, last, one JSON line to stdout: a list of objects with `system`, `threads`,
+`images_per_second_train`, `images_per_second_predict` and `peak_megabytes`, and beside these
+`parameters`, `cpu_seconds_per_step`, `waiting_share` (of the time, for the next batch) and
+`capsnet_time_ratio`: how often the system's step fits into one of the capsule network's in the same
+turn, median over the turns. It is steadier than a quotient of two medians where the machine is now
+fast, now slow.
 
     python benchmarks/training.py [--size 96] [--turns 20] [--threads 1,2]
 """
@@ -14,6 +17,7 @@ line to stdout: a list of objects with `system`, `threads`, `images_per_second_t
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import resource
 import statistics
@@ -23,10 +27,13 @@ import time
 from typing import Any
 
 SYSTEMS = ("capsnet", "textbook", "unet")
-#: The textbook layer is so slow that fewer turns must do.
-TEXTBOOK_ROUNDS = 3
+#: The textbook layer is so slow that every so many turns must do: spread over the run, as a machine
+#: gets faster and slower.
+TURNS_OF_A_TEXTBOOK_TURN = 5
 CLASS_ITEMS, MASK_ITEMS = 12, 4
 PREDICTED = 64
+#: Steps of one turn; the first one's batch is made before it, every other's beside the step before.
+STEPS = 5
 
 
 def serve(system: str, threads: int, size_px: int) -> None:
@@ -59,10 +66,9 @@ def serve(system: str, threads: int, size_px: int) -> None:
         rng.integers(0, 3, (8, size_px, size_px)).astype(np.uint8),
         np.arange(8),
     )
-    settings = TrainSettings(steps=2, class_items=CLASS_ITEMS, mask_items=MASK_ITEMS)
+    settings = TrainSettings(steps=STEPS, class_items=CLASS_ITEMS, mask_items=MASK_ITEMS)
 
-    def step() -> dict[str, float]:
-        # Two steps at a time: the second one's batch is made beside the first, as in a training.
+    def step() -> dict[str, Any]:
         ends: list[float] = []
 
         def note(report: TrainProgress) -> None:
@@ -71,8 +77,8 @@ def serve(system: str, threads: int, size_px: int) -> None:
         cpu = time.process_time()
         result = train(net, slices, settings, progress=note)
         return {
-            "seconds": ends[1] - ends[0],
-            "cpu_seconds": (time.process_time() - cpu) / 2,
+            "seconds": [end - begin for begin, end in itertools.pairwise(ends)],
+            "cpu_seconds": (time.process_time() - cpu) / STEPS,
             "waiting": result.metrics["seconds_waiting"],
             "all_seconds": result.metrics["seconds"],
         }
@@ -104,15 +110,13 @@ class System:
             text=True,
         )
         self.parameters = int(self._read()["parameters"])
-        self.steps: list[dict[str, float]] = []
-        self.predictions: list[dict[str, float]] = []
+        self.turns: dict[int, dict[str, Any]] = {}
+        self.predictions: list[dict[str, Any]] = []
 
-    def ask(self, what: str) -> None:
-        """Have it train two steps, or predict, and keep the answer."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(what + "\n")
-        self._process.stdin.flush()
-        (self.steps if what == "train" else self.predictions).append(self._read())
+    def take_turn(self, number: int) -> None:
+        """Have it train `STEPS` steps and predict, and keep both answers."""
+        self.turns[number] = self._ask("train")
+        self.predictions.append(self._ask("predict"))
 
     def stop(self) -> None:
         """End the process."""
@@ -120,31 +124,43 @@ class System:
         self._process.stdin.close()
         self._process.wait()
 
-    def _read(self) -> dict[str, float]:
-        assert self._process.stdout is not None
-        while line := self._process.stdout.readline():
-            if line.startswith("{"):
-                answer: dict[str, float] = json.loads(line)
-                return answer
-        raise SystemExit(f"{self.name} ended before it answered")
-
-    def row(self, threads: int) -> dict[str, Any]:
-        """Return this system's row of the result."""
-        seconds = statistics.median(step["seconds"] for step in self.steps)
+    def row(self, threads: int, capsnet: System) -> dict[str, Any]:
+        """Return this system's row of the result, beside the capsule network's turns."""
+        turns = list(self.turns.values())
+        seconds = statistics.median(each for turn in turns for each in turn["seconds"])
         predicting = statistics.median(answer["seconds"] for answer in self.predictions)
-        waiting = sum(step["waiting"] for step in self.steps)
+        waiting = sum(turn["waiting"] for turn in turns)
+        ratio = statistics.median(
+            statistics.median(capsnet.turns[number]["seconds"]) / statistics.median(turn["seconds"])
+            for number, turn in self.turns.items()
+        )
         return {
             "system": self.name,
             "threads": threads,
             "images_per_second_train": round((CLASS_ITEMS + MASK_ITEMS) / seconds, 2),
             "images_per_second_predict": round(PREDICTED / predicting, 2),
-            "peak_megabytes": round(max(step["peak_megabytes"] for step in self.steps)),
+            "peak_megabytes": round(max(turn["peak_megabytes"] for turn in turns)),
             "parameters": self.parameters,
             "cpu_seconds_per_step": round(
-                statistics.median(step["cpu_seconds"] for step in self.steps), 4
+                statistics.median(turn["cpu_seconds"] for turn in turns), 4
             ),
-            "waiting_share": round(waiting / sum(step["all_seconds"] for step in self.steps), 4),
+            "waiting_share": round(waiting / sum(turn["all_seconds"] for turn in turns), 4),
+            "capsnet_time_ratio": round(ratio, 4),
         }
+
+    def _ask(self, what: str) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        self._process.stdin.write(what + "\n")
+        self._process.stdin.flush()
+        return self._read()
+
+    def _read(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        while line := self._process.stdout.readline():
+            if line.startswith("{"):
+                answer: dict[str, Any] = json.loads(line)
+                return answer
+        raise SystemExit(f"{self.name} ended before it answered")
 
 
 def compare(threads: int, size_px: int, rounds: int) -> list[dict[str, Any]]:
@@ -152,15 +168,14 @@ def compare(threads: int, size_px: int, rounds: int) -> list[dict[str, Any]]:
     systems = [System(name, threads, size_px) for name in SYSTEMS]
     for number in range(rounds):
         for system in systems:
-            # The textbook layer takes as long as ten steps of the others.
-            if system.name != "textbook" or number < TEXTBOOK_ROUNDS:
-                system.ask("train")
-                system.ask("predict")
+            if system.name != "textbook" or number % TURNS_OF_A_TEXTBOOK_TURN == 0:
+                system.take_turn(number)
         print(f"\r{threads} thread(s): turn {number + 1} of {rounds}", end="", file=sys.stderr)
     print(file=sys.stderr)
     for system in systems:
         system.stop()
-    return [system.row(threads) for system in systems]
+    capsnet = systems[SYSTEMS.index("capsnet")]
+    return [system.row(threads, capsnet) for system in systems]
 
 
 def main() -> None:
@@ -188,15 +203,13 @@ def main() -> None:
             file=sys.stderr,
         )
     for number in threads:
-        speed = {
-            row["system"]: row["images_per_second_train"]
-            for row in rows
-            if row["threads"] == number
+        ratio = {
+            row["system"]: row["capsnet_time_ratio"] for row in rows if row["threads"] == number
         }
         print(
-            f"{number} thread(s): the capsule network is "
-            f"{speed['capsnet'] / speed['textbook']:.1f} times as fast as the textbook layer and "
-            f"takes {speed['unet'] / speed['capsnet']:.2f} times as long as the twin",
+            f"{number} thread(s), median of the turns: the capsule network is "
+            f"{1 / ratio['textbook']:.1f} times as fast as the textbook layer and "
+            f"takes {ratio['unet']:.2f} times as long as the twin",
             file=sys.stderr,
         )
     print(json.dumps(rows))
