@@ -2,11 +2,14 @@
 
 The processes are spawned, not forked: the caller may hold threads (gRPC, TensorFlow), which a
 forked child would not have, and a lock held by one of them would never be released. Results come
-back in the order of the work; the first error ends it.
+back in the order of the work; the first error ends it. Ctrl-C reaches this process alone, which
+ends the others: otherwise each of them would print a traceback of its own.
 """
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -41,7 +44,28 @@ def mapper(processes: int) -> Iterator[Mapped]:
         yield map
         return
     pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+
+    def mapped(function: Callable[[Work], Result], works: Sequence[Work], /) -> Iterable[Result]:
+        with _interrupts_ignored():  # the processes begin here
+            return pool.map(function, works)
+
     try:
-        yield pool.map
+        yield mapped
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Let processes that begin meanwhile ignore Ctrl-C from their first instruction on.
+
+    A process inherits what is ignored, but not a handler. Only the main thread may change it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
@@ -30,3 +31,13 @@ def test_an_error_of_the_work_comes_out_with_its_sentence_and_hint() -> None:
         list(mapped(refuse, ["x.png"]))
 
     assert caught.value.hint
+
+
+def test_ctrl_c_is_not_heard_by_the_processes_and_is_heard_here_again() -> None:
+    before = signal.getsignal(signal.SIGINT)
+
+    with mapper(2) as mapped:
+        handlers = list(mapped(signal.getsignal, [signal.SIGINT]))
+
+    assert handlers == [signal.SIG_IGN]
+    assert signal.getsignal(signal.SIGINT) is before
