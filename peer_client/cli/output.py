@@ -24,7 +24,7 @@ class CommandGroup(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise  # click's own, also from a group within this one
         except KeyboardInterrupt:
-            click.echo("\nstopped; start again and it goes on where the ledger stands", err=True)
+            click.echo("\nstopped; run the same command again to go on", err=True)
             ctx.exit(130)
         except BrokenPipeError:
             ctx.exit(0)  # the reader of our output has seen enough

@@ -54,7 +54,7 @@ def test_ctrl_c_ends_with_130_and_says_that_it_goes_on_later() -> None:
     done = CliRunner().invoke(program, ["fail", "stop"])
 
     assert done.exit_code == 130
-    assert "goes on where the ledger stands" in done.stderr
+    assert "run the same command again to go on" in done.stderr
 
 
 def test_no_member_named_is_an_error_with_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
