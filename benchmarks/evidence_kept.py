@@ -9,12 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from evidence_parts import HEADLINE_FOLDER, RECOMMENDED_FOLDER
+
 from peer_client.simulation.recipe import Recipe
 
 #: Parts of the program behind each section of the figures; a comparison is a section of its own.
 SECTIONS = {
     "headline": ("headline", "second-seed", "central", "ensemble"),
     "recommended": ("recommended", "recommended-central"),
+}
+#: Folders of the cells behind each of these sections; a comparison's has its name.
+FOLDERS = {
+    "headline": (HEADLINE_FOLDER, "ensemble"),
+    "recommended": (RECOMMENDED_FOLDER,),
 }
 
 
@@ -48,9 +55,15 @@ class Kept:
             if part in parts
         }
 
-    def programs(self) -> dict[str, int]:
-        """Return the states of the program that the figures of before came from."""
-        return dict(self.earlier.get("programs", {})) if self.sections else {}
+    def programs(self) -> dict[str, dict[str, int]]:
+        """Return the states of the program that the figures of before came from, by folder."""
+        programs = self.earlier.get("programs", {})
+        return {
+            folder: programs[folder]
+            for section in self.sections
+            for folder in FOLDERS.get(section, (section,))
+            if folder in programs
+        }
 
     def lines(self) -> list[str]:
         """Return what the page says of them."""

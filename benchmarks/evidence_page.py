@@ -96,9 +96,10 @@ def gathered(
     result["kept"] = kept.sections
     lines += missing_table(state)
     lines += kept.lines()
-    if len(result["programs"]) > 1:
+    codes = {code for made in result["programs"].values() for code in made}
+    if len(codes) > 1:
         lines += [
-            f"The cells come from {len(result['programs'])} states of the program "
+            f"The cells come from {len(codes)} states of the program "
             "(evidence.json names them): figures of different states are not strictly comparable.",
             "",
         ]
@@ -178,13 +179,14 @@ def missing_table(state: dict[str, dict[str, int]]) -> list[str]:
     ]
 
 
-def programs(cache: Path) -> dict[str, int]:
-    """Return how many cells each state of the program made."""
-    found: dict[str, int] = {}
+def programs(cache: Path) -> dict[str, dict[str, int]]:
+    """Return how many cells of each folder each state of the program made."""
+    found: dict[str, dict[str, int]] = {}
     for path in sorted(cache.glob("*/r*s*/*.json")):
         code = str(json.loads(path.read_text()).get("code", ""))
         if code:
-            found[code] = found.get(code, 0) + 1
+            folder = found.setdefault(path.parent.parent.name, {})
+            folder[code] = folder.get(code, 0) + 1
     return found
 
 
@@ -219,11 +221,13 @@ def write_page(cache: Path, plan: Plan, root: Path) -> list[str]:
     result, lines = gathered(cache, plan, results / "training.json", earlier)
     # Not sorted: tables made from kept figures have the order of the file.
     path.write_text(json.dumps(result, indent=1) + "\n")
-    # Of what is recommended, where that was run; pictures of figures that were kept stay as well.
+    # Of what is recommended, where that was run; pictures of kept figures stay as they are.
     longer = runs_of(cache, plan.hospitals, RECOMMENDED_FOLDER)
     if trained(longer):
         shown = beside_headline(longer, runs_of(cache, plan.hospitals))
         made = write_pictures(shown, result["recommended"], pictures)
+    elif "recommended" in result["kept"]:
+        made = set()
     else:
         made = write_pictures(runs_of(cache, plan.hospitals), result, pictures)
     made |= {name for name, _ in PICTURES if result["kept"] and (pictures / name).exists()}

@@ -196,8 +196,32 @@ def test_figures_whose_cells_are_gone_are_kept_and_named(tmp_path: Path) -> None
     assert after["comparisons"]["widths"] == before["comparisons"]["widths"]
     assert after["parts"]["headline"] == before["parts"]["headline"]
     assert after["recommended"]["hospitals"]["ucsd"]["auc"]["alone"]["auc"] == 1.0
-    assert set(after["programs"]) == {*before["programs"], "new"}
+    assert after["programs"] == {**before["programs"], "recommended": {"new": 1}}
     assert any(line.startswith("Kept from an earlier run") for line in lines)
+
+
+def test_figures_made_anew_leave_no_state_of_the_program_behind(tmp_path: Path) -> None:
+    training = tmp_path / "training.json"
+    write_cell(tmp_path, "main/r0s0", "alone", "ucsd", CHANCE, code="old")
+    before, _ = gathered(tmp_path, PLAN, training, {})
+    write_cell(tmp_path, "main/r0s0", "alone", "ucsd", CHANCE, code="new")
+    after, lines = gathered(tmp_path, PLAN, training, before)
+    assert after["programs"] == {"main": {"new": 1}}
+    assert not any("states of the program" in line for line in lines)
+
+
+def test_pictures_of_the_recommended_recipe_stay_where_only_its_figures_are_left(
+    tmp_path: Path,
+) -> None:
+    cache, pictures = tmp_path / "cache", tmp_path / "docs" / "pictures"
+    headline(cache, range(1))
+    (cache / "main").rename(cache / "recommended")
+    write_page(cache, PLAN, tmp_path)
+    before = (pictures / "evidence_roc.png").read_bytes()
+    (cache / "recommended").rename(cache / "gone")
+    headline(cache, range(2))
+    write_page(cache, PLAN, tmp_path)
+    assert (pictures / "evidence_roc.png").read_bytes() == before
 
 
 def test_figures_of_another_recipe_are_not_kept(tmp_path: Path) -> None:
