@@ -33,6 +33,8 @@ def load(path: Path) -> SliceNetwork:
     Raises:
         ModelFileError: The file is absent, damaged, or holds another kind of model.
     """
+    if not path.exists():
+        raise ModelFileError(str(path), "there is no such file")
     try:
         net = keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, ModelError) as error:
