@@ -47,23 +47,11 @@ class Kept:
 
     def states(self) -> dict[str, dict[str, int]]:
         """Return what was done of the parts behind these sections."""
-        parts = self.earlier.get("parts", {})
-        return {
-            part: parts[part]
-            for section in self.sections
-            for part in SECTIONS.get(section, (section,))
-            if part in parts
-        }
+        return self._behind("parts", SECTIONS)
 
     def programs(self) -> dict[str, dict[str, int]]:
         """Return the states of the program that the figures of before came from, by folder."""
-        programs = self.earlier.get("programs", {})
-        return {
-            folder: programs[folder]
-            for section in self.sections
-            for folder in FOLDERS.get(section, (section,))
-            if folder in programs
-        }
+        return self._behind("programs", FOLDERS)
 
     def lines(self) -> list[str]:
         """Return what the page says of them."""
@@ -74,3 +62,13 @@ class Kept:
             f"{', '.join(self.sections)}.",
             "",
         ]
+
+    def _behind(self, key: str, names: Mapping[str, tuple[str, ...]]) -> dict[str, dict[str, int]]:
+        """Return the earlier entries of what lies behind these sections."""
+        entries = self.earlier.get(key, {})
+        return {
+            name: entries[name]
+            for section in self.sections
+            for name in names.get(section, (section,))
+            if name in entries
+        }
