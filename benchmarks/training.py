@@ -27,9 +27,9 @@ import time
 from typing import Any
 
 SYSTEMS = ("capsnet", "textbook", "unet")
-#: The textbook layer is so slow that every so many turns must do: spread over the run, as a machine
-#: gets faster and slower.
-TURNS_OF_A_TEXTBOOK_TURN = 5
+#: The textbook layer is so slow that it takes one turn in so many: spread over the run, as a
+#: machine gets faster and slower.
+TEXTBOOK_INTERVAL = 5
 CLASS_ITEMS, MASK_ITEMS = 12, 4
 PREDICTED = 64
 #: Steps of one turn; the first one's batch is made before it, every other's beside the step before.
@@ -68,7 +68,7 @@ def serve(system: str, threads: int, size_px: int) -> None:
     )
     settings = TrainSettings(steps=STEPS, class_items=CLASS_ITEMS, mask_items=MASK_ITEMS)
 
-    def step() -> dict[str, Any]:
+    def turn() -> dict[str, Any]:
         ends: list[float] = []
 
         def note(report: TrainProgress) -> None:
@@ -88,8 +88,8 @@ def serve(system: str, threads: int, size_px: int) -> None:
         predict(net, slices.images, flips=False)
         return {"seconds": time.perf_counter() - begin}
 
-    asked = {"train": step, "predict": answer}
-    step(), answer()  # compiled by now
+    asked = {"train": turn, "predict": answer}
+    turn(), answer()  # compiled by now
     parameters = sum(spec.size for spec in net.manifest)
     print(json.dumps({"parameters": parameters}), flush=True)
     for line in sys.stdin:
@@ -168,7 +168,7 @@ def compare(threads: int, size_px: int, rounds: int) -> list[dict[str, Any]]:
     systems = [System(name, threads, size_px) for name in SYSTEMS]
     for number in range(rounds):
         for system in systems:
-            if system.name != "textbook" or number % TURNS_OF_A_TEXTBOOK_TURN == 0:
+            if system.name != "textbook" or number % TEXTBOOK_INTERVAL == 0:
                 system.take_turn(number)
         print(f"\r{threads} thread(s): turn {number + 1} of {rounds}", end="", file=sys.stderr)
     print(file=sys.stderr)
