@@ -163,14 +163,14 @@ class System:
         raise SystemExit(f"{self.name} ended before it answered")
 
 
-def compare(threads: int, size_px: int, rounds: int) -> list[dict[str, Any]]:
+def compare(threads: int, size_px: int, turns: int) -> list[dict[str, Any]]:
     """Time all systems in turns: a machine that is busy with other things slows them alike."""
     systems = [System(name, threads, size_px) for name in SYSTEMS]
-    for number in range(rounds):
+    for number in range(turns):
         for system in systems:
             if system.name != "textbook" or number % TEXTBOOK_INTERVAL == 0:
                 system.take_turn(number)
-        print(f"\r{threads} thread(s): turn {number + 1} of {rounds}", end="", file=sys.stderr)
+        print(f"\r{threads} thread(s): turn {number + 1} of {turns}", end="", file=sys.stderr)
     print(file=sys.stderr)
     for system in systems:
         system.stop()
