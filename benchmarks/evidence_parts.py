@@ -28,7 +28,7 @@ ONE = (0,)
 #: Layers that are not averaged, by the name of the variant.
 KEPT = {
     "classes": ("class_capsules", "auxiliary"),
-    "trunk": ("capsules_1", "capsules_2", "class_capsules", "auxiliary"),
+    "trunk": ("deep_capsules", "class_capsules", "auxiliary"),
 }
 #: Steps of the textbook layer take this many times as long (benchmarks/training.py measures it).
 TEXTBOOK_SLOWER = 7

@@ -1,9 +1,9 @@
-"""The capsule network: convolutional stem, three grids of capsules, class capsules, decoder.
+"""The capsule network: convolutional stem, two grids of capsules, class capsules, decoder.
 
-    picture 96 x 96 -> stem 48 -> stage 24 -> primary capsules 12 -> capsules 12 -> capsules 6
-                                    |                                                  |
-                                    +-- pooled capsules --> class capsules <-----------+
-    decoder: capsules 6 + 12 -> deep capsules 12 -> capsules 12 -> 24 -> 48 -> 96 -> lesion capsule
+    picture 96 x 96 -> stem 48 -> stage 24 -> primary capsules 12 -> deep capsules 6
+                                    |                                     |
+                                    +-- pooled capsules --> class capsules
+    decoder: deep capsules 6 -> capsules 6 + 12 -> 24 -> 48 -> 96 -> lesion capsule
 
 Capsules carry what parts are there and how they lie; the decoder takes its skips from every level.
 The classes of a slice and the tissue of its pixels come from the same capsules. Measured choices:
@@ -18,7 +18,7 @@ import keras
 
 from model import losses
 from model.blocks import as_maps, convolve, enlarge, residual
-from model.config import CLASSES, DETAIL_CHANNELS, PICTURE_CHANNELS, CapsNetConfig
+from model.config import CLASSES, DETAIL_CHANNELS, PICTURE_CHANNELS, ROUTING_WINDOW, CapsNetConfig
 from model.layers import (
     CapsuleLength,
     ClassCapsules,
@@ -82,11 +82,15 @@ def build(config: CapsNetConfig, *, seed: int = 0) -> CapsNet:
 
 
 def capsule_layer(config: CapsNetConfig, size: int, *, strides: int, name: str) -> Tensor:
-    """Return a routed capsule layer of the configured kind."""
+    """Return a routed capsule layer of the configured kind.
+
+    Its windows reach one parent's places beyond the parent's own on every side.
+    """
     kind = ConvolutionalCapsules if config.votes == "shared" else TextbookCapsules
     return kind(
         config.capsule_types,
         size,
+        kernel_size=ROUTING_WINDOW * strides,
         strides=strides,
         iterations=config.routing_iterations,
         name=name,
@@ -104,8 +108,7 @@ def build_encoder(config: CapsNetConfig) -> Tensor:
     primary = PrimaryCapsules(
         config.capsule_types, config.primary_size, kernel_size=2, strides=2, name="primary_capsules"
     )(quarter)
-    middle = capsule_layer(config, config.middle_size, strides=1, name="capsules_1")(primary)
-    deep = capsule_layer(config, config.deep_size, strides=2, name="capsules_2")(middle)
+    deep = capsule_layer(config, config.deep_size, strides=2, name="deep_capsules")(primary)
 
     mean = keras.layers.GlobalAveragePooling2D(name="mean")(quarter)
     largest = keras.layers.GlobalMaxPooling2D(name="largest")(quarter)
@@ -125,23 +128,18 @@ def build_encoder(config: CapsNetConfig) -> Tensor:
     features = keras.layers.Concatenate(name="features")([mean, largest])
     hidden = keras.layers.Dropout(config.auxiliary_dropout, seed=0, name="dropout")(features)
     auxiliary = keras.layers.Dense(CLASSES, name="auxiliary")(hidden)
-    outputs = [lengths, auxiliary, picture, half, quarter, primary, middle, deep]
+    outputs = [lengths, auxiliary, picture, half, quarter, primary, deep]
     return keras.Model(picture, outputs, name="encoder")
 
 
 def build_decoder(config: CapsNetConfig, features: list[Tensor]) -> Tensor:
     """Build the decoder: features of the encoder -> tissue probabilities of every pixel."""
     inputs = [keras.Input(feature.shape[1:]) for feature in features]
-    picture, half, quarter, primary, middle, deep = inputs
-    types, stage = config.capsule_types, config.stage_channels
+    picture, half, quarter, primary, deep = inputs
+    stage = config.stage_channels
 
-    joined = keras.layers.Concatenate()([enlarge(as_maps(deep)), as_maps(middle)])
-    capsules = PrimaryCapsules(
-        types, config.deep_size, kernel_size=1, normalised=False, name="deep_capsules"
-    )(joined)
-    capsules = capsule_layer(config, config.middle_size, strides=1, name="capsules_up")(capsules)
-
-    low = keras.layers.Concatenate()([as_maps(capsules), as_maps(primary)])
+    capsules = capsule_layer(config, config.decoder_size, strides=1, name="decoder_capsules")(deep)
+    low = keras.layers.Concatenate()([enlarge(as_maps(capsules)), as_maps(primary)])
     maps = keras.layers.Concatenate()([enlarge(low), quarter])
     maps = convolve(maps, stage, name="merge", window=1)
     maps = convolve(maps, stage, name="quarter")

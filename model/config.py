@@ -18,6 +18,8 @@ Votes = Literal["shared", "textbook"]
 ENCODER_STRIDE: Final = 16
 #: Channels are normalised in this many groups (Wu & He 2018), so each width is a multiple of it.
 NORMALISATION_GROUPS: Final = 8
+#: Side of a routed layer's window, counted in the places of its parents.
+ROUTING_WINDOW: Final = 3
 #: Classes of a slice: 0 = not COVID (whatever the hospital's label scheme says), 1 = COVID.
 CLASSES: Final = 2
 #: Feature maps of the decoder at half and full resolution, where each one costs most.
@@ -38,10 +40,9 @@ class CapsNetConfig:
         stage_channels: Feature maps at a quarter of the resolution.
         capsule_types: Types of capsule in each convolutional capsule layer.
         primary_size: Length of a primary capsule's vector.
-        middle_size: Length of the vectors in the first capsule layer (1/8 of the resolution, as the
-            primary capsules).
-        deep_size: Length of the vectors in the second capsule layer (1/16), of the pooled capsules,
-            of the class capsules and of the lesion capsule.
+        deep_size: Length of the vectors of the deep capsules (1/16 of the resolution), of the
+            pooled capsules, of the class capsules and of the lesion capsule.
+        decoder_size: Length of the vectors of the decoder's capsules (1/16).
         routing_iterations: Steps of routing by agreement, at least 1.
         auxiliary_dropout: Share of pooled features hidden from the auxiliary head in training.
         votes: "shared": one transformation for each parent and type, shared over the window
@@ -58,8 +59,8 @@ class CapsNetConfig:
     stage_channels: int = 64
     capsule_types: int = 8
     primary_size: int = 8
-    middle_size: int = 8
     deep_size: int = 16
+    decoder_size: int = 8
     routing_iterations: int = 3
     auxiliary_dropout: float = 0.3
     votes: Votes = "shared"
@@ -77,7 +78,7 @@ class CapsNetConfig:
                     f"{name} must be a positive multiple of {NORMALISATION_GROUPS}. "
                     f"Received: {width}"
                 )
-        for name in ("capsule_types", "primary_size", "middle_size", "deep_size"):
+        for name in ("capsule_types", "primary_size", "deep_size", "decoder_size"):
             if getattr(self, name) < 1:
                 raise ModelConfigError(
                     f"{name} must be at least 1. Received: {getattr(self, name)}"

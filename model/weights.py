@@ -17,7 +17,7 @@ from typing import Final, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from model.config import CLASSES, DETAIL_CHANNELS, PICTURE_CHANNELS, CapsNetConfig
+from model.config import CLASSES, DETAIL_CHANNELS, PICTURE_CHANNELS, ROUTING_WINDOW, CapsNetConfig
 from model.errors import WeightLayoutError
 from model.tensors import Tensor
 
@@ -37,7 +37,7 @@ class WeightSpec:
     """One tensor of the network.
 
     Attributes:
-        name: `layer/variable`, e.g. "capsules_1/kernel".
+        name: `layer/variable`, e.g. "deep_capsules/kernel".
         shape: Its shape.
         group: Who averages it: "all" contributors, those with "masks", or nobody ("personal").
         centre: Value it starts around.
@@ -79,7 +79,7 @@ def specs(config: CapsNetConfig) -> tuple[WeightSpec, ...]:
 
     >>> listed = specs(CapsNetConfig())
     >>> len(listed), sum(spec.size for spec in listed)
-    (53, 279803)
+    (49, 278075)
     >>> listed[0].name, listed[0].shape, listed[0].group
     ('stem_1/kernel', (5, 5, 1, 32), 'all')
     """
@@ -197,9 +197,9 @@ def _block(
 
 
 def _capsules(
-    config: CapsNetConfig, name: str, child_size: int, size: int, window: int = 3
+    config: CapsNetConfig, name: str, child_size: int, size: int, *, strides: int
 ) -> list[WeightSpec]:
-    types = config.capsule_types
+    types, window = config.capsule_types, ROUTING_WINDOW * strides
     bias = _constant(f"{name}/bias", (types, size), 0.02)
     if config.votes == "textbook":
         shape = (window * window * types, types, size, child_size)
@@ -226,8 +226,7 @@ def _encoder(config: CapsNetConfig) -> list[list[WeightSpec]]:
             _constant("primary_capsules/scale", (primary,), 1.0),
             _constant("primary_capsules/offset", (primary,), 0.0),
         ],
-        _capsules(config, "capsules_1", config.primary_size, config.middle_size),
-        _capsules(config, "capsules_2", config.middle_size, deep),
+        _capsules(config, "deep_capsules", config.primary_size, deep, strides=2),
         [
             _drawn("class_capsules/grid_kernel", (types, deep, width), spread),
             _drawn("class_capsules/pooled_kernel", (config.pooled_capsules, deep, width), spread),
@@ -241,18 +240,11 @@ def _encoder(config: CapsNetConfig) -> list[list[WeightSpec]]:
 
 
 def _decoder(config: CapsNetConfig) -> list[list[WeightSpec]]:
-    stem, stage, types = config.stem_channels, config.stage_channels, config.capsule_types
-    primary, middle, deep = (
-        types * size for size in (config.primary_size, config.middle_size, config.deep_size)
-    )
-    lesion = config.deep_size
+    stem, stage, lesion = config.stem_channels, config.stage_channels, config.deep_size
+    low = config.capsule_types * (config.decoder_size + config.primary_size)
     return [
-        [
-            _drawn("deep_capsules/kernel", (1, 1, deep + middle, deep), _he(deep + middle)),
-            _constant("deep_capsules/offset", (deep,), 0.0),
-        ],
-        _capsules(config, "capsules_up", config.deep_size, config.middle_size),
-        _block("merge", 1, middle + primary + stage, stage),
+        _capsules(config, "decoder_capsules", config.deep_size, config.decoder_size, strides=1),
+        _block("merge", 1, low + stage, stage),
         _block("quarter", 3, stage, stage),
         _block("half", 3, stage + stem, DETAIL_CHANNELS),
         _block("picture", 3, 1, PICTURE_CHANNELS),

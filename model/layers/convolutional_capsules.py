@@ -30,7 +30,16 @@ class ConvolutionalCapsules(WindowCapsules):
     """
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the shared kernel and one bias for each parent."""
+        """Make the shared kernel and one bias for each parent.
+
+        Raises:
+            ValueError: Height or width of the grid is not a multiple of `strides`.
+        """
+        if any(side is None or side % self.strides for side in input_shape[1:3]):
+            raise ValueError(
+                f"the grid's sides must be multiples of strides={self.strides}. "
+                f"Received: {input_shape[1:3]}"
+            )
         self.kernel = self.add_weight(
             name="kernel",
             shape=(self.kernel_size, self.kernel_size, input_shape[-1], self.types * self.size),
@@ -41,11 +50,19 @@ class ConvolutionalCapsules(WindowCapsules):
     def call(self, capsules: Tensor) -> Tensor:
         """Vote by one convolution over all child types, then route."""
         _, height, width, children, child_size = capsules.shape
+        step, cells = self.strides, self.kernel_size // self.strides
+        height, width = height // step, width // step
+        # The step x step places that a parent stands for become one cell with all their values: a
+        # convolution of few channels and large steps, which processors are slow at, becomes one of
+        # more channels and steps of one. The sums are the same.
         # Child types are folded into the batch, types inside pictures, so that the votes come out
         # in the order that routing wants and the largest array is never transposed.
-        folded = ops.transpose(capsules, (0, 3, 1, 2, 4))
-        folded = ops.reshape(folded, (-1, height, width, child_size))
-        votes = ops.conv(folded, self.kernel, strides=self.strides, padding="same")
-        height, width = votes.shape[1], votes.shape[2]
+        folded = ops.reshape(capsules, (-1, height, step, width, step, children, child_size))
+        folded = ops.transpose(folded, (0, 5, 1, 3, 2, 4, 6))
+        folded = ops.reshape(folded, (-1, height, width, step * step * child_size))
+        kernel = ops.reshape(self.kernel, (cells, step, cells, step, child_size, -1))
+        kernel = ops.transpose(kernel, (0, 2, 1, 3, 4, 5))
+        kernel = ops.reshape(kernel, (cells, cells, step * step * child_size, -1))
+        votes = ops.conv(folded, kernel, padding="same")
         votes = ops.reshape(votes, (-1, children, height, width, self.types, self.size))
         return route_by_agreement(votes, self.bias, iterations=self.iterations)

@@ -20,7 +20,8 @@ class WindowCapsules(keras.layers.Layer):
     Args:
         types: Parent capsules at each place.
         size: Length of each parent's vector.
-        kernel_size: Side of the window in places.
+        kernel_size: Side of the window in places, an odd multiple of `strides`, so that a window
+            reaches as far on every side of the places that its parent stands for.
         strides: Places between two windows.
         iterations: Routing steps, at least 1.
 
@@ -32,7 +33,7 @@ class WindowCapsules(keras.layers.Layer):
         lengths lie in [0, 1).
 
     Raises:
-        ValueError: An argument is below 1.
+        ValueError: An argument is below 1, or the window is not an odd multiple of the strides.
     """
 
     def __init__(
@@ -54,6 +55,11 @@ class WindowCapsules(keras.layers.Layer):
         for name, value in self._arguments().items():
             if value < 1:
                 raise ValueError(f"{name} must be at least 1. Received: {name}={value}")
+        if kernel_size % strides or kernel_size // strides % 2 == 0:
+            raise ValueError(
+                "kernel_size must be an odd multiple of strides. "
+                f"Received: kernel_size={kernel_size}, strides={strides}"
+            )
 
     def add_biases(self) -> None:
         """Make one bias for each parent; called by `build` after the layer's kernel."""

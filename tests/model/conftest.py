@@ -14,8 +14,8 @@ SMALL = CapsNetConfig(
     stage_channels=16,
     capsule_types=4,
     primary_size=4,
-    middle_size=6,
     deep_size=8,
+    decoder_size=6,
 )
 
 

@@ -36,8 +36,8 @@ CONFIG = CapsNetConfig(
     stage_channels=16,
     capsule_types=4,
     primary_size=4,
-    middle_size=4,
     deep_size=4,
+    decoder_size=4,
 )
 
 

@@ -19,14 +19,14 @@ CASES = {
         3,
     ),
     "ConvolutionalCapsules": (
-        {"types": 3, "size": 5, "kernel_size": 3, "strides": 2, "iterations": 3},
-        [(7, 6, 2, 4)],
+        {"types": 3, "size": 5, "kernel_size": 6, "strides": 2, "iterations": 3},
+        [(8, 6, 2, 4)],
         (4, 3, 3, 5),
         2,
     ),
     "TextbookCapsules": (
-        {"types": 3, "size": 5, "kernel_size": 3, "strides": 2, "iterations": 3},
-        [(7, 6, 2, 4)],
+        {"types": 3, "size": 5, "kernel_size": 6, "strides": 2, "iterations": 3},
+        [(8, 6, 2, 4)],
         (4, 3, 3, 5),
         2,
     ),
@@ -71,3 +71,17 @@ def test_every_public_layer_is_examined():
 def test_layer_with_an_argument_below_one_is_refused(name, arguments):
     with pytest.raises(ValueError, match=r"must be at least 1\. Received"):
         getattr(layers, name)(**arguments)
+
+
+@pytest.mark.parametrize("name", ["ConvolutionalCapsules", "TextbookCapsules"])
+@pytest.mark.parametrize("kernel_size", [3, 4, 8])
+def test_window_that_is_not_an_odd_multiple_of_the_strides_is_refused(name, kernel_size):
+    with pytest.raises(ValueError, match="odd multiple of strides"):
+        getattr(layers, name)(types=2, size=4, kernel_size=kernel_size, strides=2)
+
+
+def test_convolutional_capsules_on_a_grid_of_odd_sides_with_steps_of_two_are_refused():
+    layer = layers.ConvolutionalCapsules(2, 3, kernel_size=6, strides=2)
+
+    with pytest.raises(ValueError, match="multiples of strides=2"):
+        layer.build((None, 6, 7, 4, 5))

@@ -101,6 +101,20 @@ def test_convolutional_capsules_of_one_place_are_routed_matrix_products():
     assert np.allclose(answer, route(votes, layer.bias.numpy(), 3), atol=1e-5)
 
 
+def test_convolutional_capsules_with_steps_of_two_vote_by_a_strided_convolution():
+    rng = np.random.default_rng(6)
+    layer = ConvolutionalCapsules(2, 3, kernel_size=6, strides=2)
+    capsules = rng.normal(size=(1, 8, 6, 4, 5)).astype(np.float32)
+    answer = layer(capsules).numpy()[0]
+
+    padded = np.pad(capsules[0], ((2, 2), (2, 2), (0, 0), (0, 0)))
+    for row, column in np.ndindex(4, 3):
+        window = padded[2 * row : 2 * row + 6, 2 * column : 2 * column + 6]
+        votes = np.einsum("yxic,yxco->io", window, layer.kernel.numpy()).reshape(4, 2, 3)
+        expected = route(votes, layer.bias.numpy(), 3)
+        assert np.allclose(answer[row, column], expected, atol=1e-4)
+
+
 def test_convolutional_capsules_share_their_transformation_over_child_types():
     layer = ConvolutionalCapsules(2, 3)
     capsules = np.random.default_rng(2).normal(size=(1, 5, 5, 4, 5)).astype(np.float32)
