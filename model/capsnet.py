@@ -149,8 +149,6 @@ def build_decoder(config: CapsNetConfig, features: list[Tensor]) -> Tensor:
     detail = convolve(picture, PICTURE_CHANNELS, name="picture")
     maps = keras.layers.Concatenate()([enlarge(maps), detail])
     maps = convolve(maps, DETAIL_CHANNELS, name="full")
-    lesion = PrimaryCapsules(
-        1, config.deep_size, kernel_size=1, normalised=False, name="lesion_capsule"
-    )(maps)
+    lesion = keras.layers.Conv2D(config.deep_size, 1, name="lesion_capsule")(maps)
     tissue = TissueProbabilities(name="tissue")(lesion)
     return keras.Model(inputs, tissue, name="decoder")

@@ -251,7 +251,7 @@ def _decoder(config: CapsNetConfig) -> list[list[WeightSpec]]:
         _block("full", 3, DETAIL_CHANNELS + PICTURE_CHANNELS, DETAIL_CHANNELS),
         [
             _drawn("lesion_capsule/kernel", (1, 1, DETAIL_CHANNELS, lesion), LESION_HALF_WIDTH),
-            _constant("lesion_capsule/offset", (lesion,), 0.0),
+            _constant("lesion_capsule/bias", (lesion,), 0.0),
         ],
         [
             _drawn("tissue/kernel", (lesion, 1), _glorot(lesion, 1)),

@@ -17,22 +17,20 @@ from model.tensors import Tensor
 class PrimaryCapsules(keras.layers.Layer):
     """Turn feature maps into a grid of capsules.
 
-    Formula (Sabour et al. 2017, section 4, PrimaryCapsules; equation 1 for the squash):
+    Formula (Sabour et al. 2017, section 4, PrimaryCapsules; equation 1 for the squash; Wu & He
+    2018, equations 1 to 3, for the normalisation, one group a type):
 
-        s = kernel * x + bias            (a convolution with types x size channels)
+        s = normalised(kernel * x)       (a convolution with types x size channels)
         v = squash(s cut into `types` vectors of `size`)
 
-    With `normalised`, s is first normalised over each type's channels and all places (group
-    normalisation, one group a type, learnt scale and offset). Without it the vectors of an
-    untrained network are so short that three squashes in a row pass hardly any signal
-    (docs/model.md).
+    The paper does not normalise. Without it the vectors of an untrained network are so short that
+    three squashes in a row pass hardly any signal (docs/model.md).
 
     Args:
         types: Capsules at each place.
         size: Length of each capsule's vector.
         kernel_size: Side of the convolution's window in pixels.
         strides: Pixels between two windows.
-        normalised: Whether to normalise before the squash.
 
     Call arguments:
         features: float32, shape `(batch, height, width, channels)`.
@@ -52,7 +50,6 @@ class PrimaryCapsules(keras.layers.Layer):
         *,
         kernel_size: int = 3,
         strides: int = 1,
-        normalised: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -64,29 +61,26 @@ class PrimaryCapsules(keras.layers.Layer):
         self.size = size
         self.kernel_size = kernel_size
         self.strides = strides
-        self.normalised = normalised
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the kernel, and either scale and offset or a bias."""
+        """Make the kernel, and scale and offset of the normalisation."""
         channels = self.types * self.size
         self.kernel = self.add_weight(
             name="kernel",
             shape=(self.kernel_size, self.kernel_size, input_shape[-1], channels),
             initializer="he_uniform",
         )
-        if self.normalised:
-            self.scale = self.add_weight(name="scale", shape=(channels,), initializer="ones")
+        self.scale = self.add_weight(name="scale", shape=(channels,), initializer="ones")
         self.offset = self.add_weight(name="offset", shape=(channels,), initializer="zeros")
 
     def call(self, features: Tensor) -> Tensor:
-        """Convolve, normalise if asked, cut into vectors and squash."""
+        """Convolve, normalise, cut into vectors and squash."""
         mapped = ops.conv(features, self.kernel, strides=self.strides, padding="same")
-        if self.normalised:
-            centred = mapped - over_groups(mapped, self.types)
-            spread = over_groups(ops.square(centred), self.types)
-            mapped = centred * (self.scale * ops.rsqrt(spread + 1e-3))
+        centred = mapped - over_groups(mapped, self.types)
+        spread = over_groups(ops.square(centred), self.types)
+        mapped = centred * (self.scale * ops.rsqrt(spread + 1e-3)) + self.offset
         height, width = mapped.shape[1], mapped.shape[2]
-        vectors = ops.reshape(mapped + self.offset, (-1, height, width, self.types, self.size))
+        vectors = ops.reshape(mapped, (-1, height, width, self.types, self.size))
         return squash(vectors)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
@@ -101,5 +95,4 @@ class PrimaryCapsules(keras.layers.Layer):
             "size": self.size,
             "kernel_size": self.kernel_size,
             "strides": self.strides,
-            "normalised": self.normalised,
         }

@@ -13,10 +13,19 @@ PACKAGE: Final = "capsule_consortium"
 EPSILON: Final = 1e-7
 
 
+def squared_length(vectors: Tensor) -> Tensor:
+    """Return |s|^2 along the last axis, which is kept with length 1."""
+    return ops.sum(ops.square(vectors), axis=-1, keepdims=True)
+
+
+def shrinkage(squared: Tensor) -> Tensor:
+    """Return what the squash multiplies a vector of this squared length with (see `Squash`)."""
+    return squared / (1.0 + squared) / ops.sqrt(squared + EPSILON)
+
+
 def squash(vectors: Tensor) -> Tensor:
     """Shrink each vector to a length below 1 (see `Squash`)."""
-    squared = ops.sum(ops.square(vectors), axis=-1, keepdims=True)
-    return vectors * (squared / (1.0 + squared) / ops.sqrt(squared + EPSILON))
+    return vectors * shrinkage(squared_length(vectors))
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from model.layers.squash import EPSILON, PACKAGE
+from model.layers.squash import EPSILON, PACKAGE, shrinkage, squared_length
 from model.tensors import Tensor
 
 
@@ -25,7 +25,9 @@ class TissueProbabilities(keras.layers.Layer):
     A hospital whose masks say only "lesion" trains l and leaves k alone.
 
     Call arguments:
-        capsules: float32, shape `(batch, height, width, 1, size)`, lengths below 1.
+        totals: float32, shape `(batch, height, width, size)`: s, the lesion capsules before their
+            squash. At full resolution v itself is never written down: its length and its product
+            with w follow from those of s.
 
     Output:
         float32, shape `(batch, height, width, 3)`: probabilities that sum to 1.
@@ -38,11 +40,12 @@ class TissueProbabilities(keras.layers.Layer):
         )
         self.bias = self.add_weight(name="bias", shape=(1,), initializer="zeros")
 
-    def call(self, capsules: Tensor) -> Tensor:
+    def call(self, totals: Tensor) -> Tensor:
         """Measure, project and split."""
-        vectors = ops.squeeze(capsules, axis=3)
-        lesion = ops.sqrt(ops.sum(ops.square(vectors), axis=-1, keepdims=True) + EPSILON)
-        kind = ops.sigmoid(ops.matmul(vectors, self.kernel) / lesion + self.bias)
+        squared = squared_length(totals)
+        shrunk = shrinkage(squared)
+        lesion = ops.sqrt(squared * ops.square(shrunk) + EPSILON)
+        kind = ops.sigmoid(ops.matmul(totals, self.kernel) * (shrunk / lesion) + self.bias)
         dense = lesion * kind
         return ops.concatenate([1.0 - lesion, lesion - dense, dense], axis=-1)
 

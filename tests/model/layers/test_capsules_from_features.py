@@ -15,18 +15,6 @@ def squash(vectors):
     return vectors * squared / (1 + squared) / np.sqrt(squared + 1e-7)
 
 
-def test_primary_capsules_without_normalisation_are_squashed_products():
-    features = np.random.default_rng(0).normal(size=(1, 2, 2, 3)).astype(np.float32)
-    layer = PrimaryCapsules(2, 4, kernel_size=1, normalised=False)
-    layer.build(features.shape)
-    layer.offset.assign(np.arange(8) / 10)
-    answer = layer(features).numpy()
-
-    mapped = features @ layer.kernel.numpy()[0, 0] + np.arange(8) / 10
-
-    assert np.allclose(answer, squash(mapped.reshape(1, 2, 2, 2, 4)), atol=1e-5)
-
-
 def test_primary_capsules_normalise_each_type_over_places_and_size():
     features = np.random.default_rng(1).normal(size=(2, 3, 3, 3)).astype(np.float32) * 50
     layer = PrimaryCapsules(2, 4, kernel_size=1)
@@ -39,15 +27,19 @@ def test_primary_capsules_normalise_each_type_over_places_and_size():
     assert np.allclose(answer, squash((mapped - mean) / np.sqrt(spread + 1e-3)), atol=1e-4)
 
 
-def test_primary_capsules_of_patches_are_squashed_products_of_each_patch():
+def test_primary_capsules_of_patches_read_each_patch_by_itself():
     features = np.random.default_rng(4).normal(size=(1, 4, 4, 3)).astype(np.float32)
-    layer = PrimaryCapsules(2, 4, kernel_size=2, strides=2, normalised=False)
+    layer = PrimaryCapsules(2, 4, kernel_size=2, strides=2)
+    layer.build(features.shape)
+    layer.offset.assign(np.arange(8) / 10)
     answer = layer(features).numpy()
 
     patches = features.reshape(1, 2, 2, 2, 2, 3).transpose(0, 1, 3, 2, 4, 5).reshape(1, 2, 2, 12)
-    mapped = patches @ layer.kernel.numpy().reshape(12, 8)
+    mapped = (patches @ layer.kernel.numpy().reshape(12, 8)).reshape(1, 2, 2, 2, 4)
+    spread = mapped.var((1, 2, 4), keepdims=True)
+    normal = (mapped - mapped.mean((1, 2, 4), keepdims=True)) / np.sqrt(spread + 1e-3)
 
-    assert np.allclose(answer, squash(mapped.reshape(1, 2, 2, 2, 4)), atol=1e-5)
+    assert np.allclose(answer, squash(normal + np.arange(8).reshape(2, 4) / 10), atol=1e-5)
 
 
 def test_primary_capsules_do_not_depend_on_the_other_slices_of_a_batch():
@@ -71,21 +63,29 @@ def test_pooled_capsules_of_channels_that_cannot_be_cut_are_refused():
 
 def test_tissue_of_worked_capsules():
     layer = TissueProbabilities()
-    layer.build((None, 1, 2, 1, 2))
+    layer.build((None, 1, 2, 2))
     layer.kernel.assign(np.array([[0.0], [np.log(3.0)]]))
-    capsules = np.zeros((1, 1, 2, 1, 2), np.float32)
-    capsules[0, 0, 0, 0] = [0.8, 0.0]
-    capsules[0, 0, 1, 0] = [0.0, 0.4]
-    answer = layer(capsules).numpy()[0, 0]
+    # Lengths 2 and 1 / sqrt(2) are squashed to 4 / 5 and 1 / 3.
+    totals = np.array([[[[2.0, 0.0], [0.0, np.sqrt(0.5)]]]], np.float32)
+    answer = layer(totals).numpy()[0, 0]
 
     # Direction (1, 0): half and half. Direction (0, 1): odds of 3 to 1 for consolidation.
-    assert np.allclose(answer, [[0.2, 0.4, 0.4], [0.6, 0.1, 0.3]], atol=1e-5)
+    assert np.allclose(answer, [[0.2, 0.4, 0.4], [2 / 3, 1 / 12, 1 / 4]], atol=1e-5)
+
+
+def test_probability_of_a_lesion_is_the_length_of_the_squashed_capsule():
+    totals = np.random.default_rng(5).normal(size=(2, 3, 3, 5)).astype(np.float32)
+
+    answer = TissueProbabilities()(totals).numpy()
+
+    length = np.linalg.norm(squash(totals), axis=-1)
+    assert np.allclose(answer[..., 1] + answer[..., 2], length, atol=1e-5)
 
 
 def test_tissue_probabilities_sum_to_one():
-    capsules = squash(np.random.default_rng(3).normal(size=(2, 3, 3, 1, 5))).astype(np.float32)
+    totals = np.random.default_rng(3).normal(size=(2, 3, 3, 5)).astype(np.float32)
 
-    answer = TissueProbabilities()(capsules).numpy()
+    answer = TissueProbabilities()(totals).numpy()
 
     assert np.allclose(answer.sum(-1), 1.0, atol=1e-6)
     assert (answer >= 0).all()

@@ -13,7 +13,7 @@ CASES = {
     "Squash": ({}, [(5, 4)], (5, 4), 0),
     "CapsuleLength": ({}, [(5, 4)], (5,), 0),
     "PrimaryCapsules": (
-        {"types": 3, "size": 4, "kernel_size": 3, "strides": 2, "normalised": True},
+        {"types": 3, "size": 4, "kernel_size": 3, "strides": 2},
         [(6, 5, 2)],
         (3, 3, 3, 4),
         3,
@@ -38,7 +38,7 @@ CASES = {
         (2, 6),
         3,
     ),
-    "TissueProbabilities": ({}, [(4, 3, 1, 5)], (4, 3, 3), 2),
+    "TissueProbabilities": ({}, [(4, 3, 5)], (4, 3, 3), 2),
 }
 
 
