@@ -17,7 +17,7 @@ from evidence_comparisons import (
 )
 from evidence_goals import goal_table, goals
 from evidence_kept import Kept
-from evidence_parts import RECOMMENDED_FOLDER, Job, Plan, jobs_of
+from evidence_parts import HEADLINE_FOLDER, RECOMMENDED_FOLDER, Job, Plan, jobs_of
 from evidence_runs import Run, beside_headline, runs_of
 from evidence_tables import measure, tables
 
@@ -87,12 +87,14 @@ def gathered(
         else:
             continue
         result["comparisons"][comparison.part] = found
+    result["programs"] = {**kept.programs(), **programs(cache)}
+    for part, found in result["comparisons"].items():
         lines += comparison_table(found, names)
-        if comparison.part == "networks":
+        lines += note_of_state(part, result["programs"])
+        if part == "networks":
             lines += speed_table(training)
     state = {**states(cache, plan), **kept.states()}
     result["parts"] = state
-    result["programs"] = {**kept.programs(), **programs(cache)}
     result["kept"] = kept.sections
     lines += missing_table(state)
     lines += kept.lines()
@@ -188,6 +190,23 @@ def programs(cache: Path) -> dict[str, dict[str, int]]:
             folder = found.setdefault(path.parent.parent.name, {})
             folder[code] = folder.get(code, 0) + 1
     return found
+
+
+def note_of_state(folder: str, made: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Return what is said beneath a table that the headline above it was not made with.
+
+    Args:
+        folder: Of the table's cells.
+        made: How many cells of each folder each state of the program made.
+    """
+    mine, headline = set(made.get(folder, ())), set(made.get(HEADLINE_FOLDER, ()))
+    if not headline or mine <= headline:
+        return []
+    return [
+        "*Made by another state of the program than the headline above; so was what it is held "
+        "against here.*",
+        "",
+    ]
 
 
 def costs(plan: Plan, jobs: Sequence[Job], cache: Path) -> list[str]:

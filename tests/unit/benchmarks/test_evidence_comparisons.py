@@ -200,6 +200,19 @@ def test_figures_whose_cells_are_gone_are_kept_and_named(tmp_path: Path) -> None
     assert any(line.startswith("Kept from an earlier run") for line in lines)
 
 
+def test_a_table_of_another_state_of_the_program_than_the_headline_says_so(tmp_path: Path) -> None:
+    training = tmp_path / "training.json"
+    write_cell(tmp_path, "main/r0s0", "alone", "ucsd", CHANCE, code="old")
+    write_cell(tmp_path, "widths/r0s0", "bits4", "ucsd", PERFECT, code="old")
+    before, lines = gathered(tmp_path, PLAN, training, {})
+    assert not any("another state" in line for line in lines)
+    (tmp_path / "widths/r0s0/bits4-ucsd.json").unlink()
+    write_cell(tmp_path, "main/r0s0", "alone", "ucsd", CHANCE, code="new")
+    after, lines = gathered(tmp_path, PLAN, training, json.loads(json.dumps(before)))
+    assert after["kept"] == ["widths"]
+    assert sum("another state" in line for line in lines) == 1
+
+
 def test_figures_made_anew_leave_no_state_of_the_program_behind(tmp_path: Path) -> None:
     training = tmp_path / "training.json"
     write_cell(tmp_path, "main/r0s0", "alone", "ucsd", CHANCE, code="old")
