@@ -3,15 +3,17 @@
 The capsule network, the same network with the textbook capsule layer, and the plain U-Net twin; one
 and two threads; the same slices and batches. Each system has a process of its own, so that threads
 and peak memory are its own, and they take turns of five steps: what else the machine does slows all
-of them alike. Figures are medians over all steps but the first of each turn. Prints a table to
-stderr and, last, one JSON line to stdout: a list of objects with `system`, `threads`,
-`images_per_second_train`, `images_per_second_predict` and `peak_megabytes`, and beside these
-`parameters`, `cpu_seconds_per_step`, `waiting_share` (of the time, for the next batch) and
-`capsnet_time_ratio`: how often the system's step fits into one of the capsule network's in the same
-turn, median over the turns. It is steadier than a quotient of two medians where the machine is now
-fast, now slow.
+of them alike. Two processes of the same code may differ by a tenth for as long as they live (where
+their memory lies, which neighbour they have), so each system is started anew several times. Figures
+are medians over all steps but the first of each turn. Prints a table to stderr and, last, one JSON
+line to stdout: a list of objects with `system`, `threads`, `images_per_second_train`,
+`images_per_second_predict` and `peak_megabytes`, and beside these `parameters`,
+`cpu_seconds_per_step`, `waiting_share` (of the time, for the next batch) and `capsnet_time_ratio`:
+how often the system's step fits into one of the capsule network's in the same turn, median over the
+turns of all starts. It is steadier than a quotient of two medians where the machine is now fast,
+now slow.
 
-    python benchmarks/training.py [--size 96] [--turns 20] [--threads 1,2]
+    python benchmarks/training.py [--size 96] [--starts 4] [--turns 5] [--threads 1,2]
 """
 
 from __future__ import annotations
@@ -27,8 +29,7 @@ import time
 from typing import Any
 
 SYSTEMS = ("capsnet", "textbook", "unet")
-#: The textbook layer is so slow that it takes one turn in so many: spread over the run, as a
-#: machine gets faster and slower.
+#: The textbook layer is so slow that it takes one turn in so many.
 TEXTBOOK_INTERVAL = 5
 CLASS_ITEMS, MASK_ITEMS = 12, 4
 PREDICTED = 64
@@ -98,20 +99,27 @@ def serve(system: str, threads: int, size_px: int) -> None:
 
 
 class System:
-    """One system in a process of its own, idle except when it is asked."""
+    """One system in a process of its own, idle except when it is asked.
+
+    What it answers is kept when it is stopped and started anew.
+    """
 
     def __init__(self, name: str, threads: int, size_px: int) -> None:
-        self.name = name
-        command = [sys.executable, __file__, "--only", name, "--threads", str(threads)]
+        self.name, self._threads, self._size_px = name, threads, size_px
+        self.parameters = 0
+        self.turns: dict[int, dict[str, Any]] = {}
+        self.predictions: list[dict[str, Any]] = []
+
+    def start(self) -> None:
+        """Start its process, and wait until it is compiled."""
+        command = [sys.executable, __file__, "--only", self.name, "--threads", str(self._threads)]
         self._process = subprocess.Popen(
-            [*command, "--size", str(size_px)],
+            [*command, "--size", str(self._size_px)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
         self.parameters = int(self._read()["parameters"])
-        self.turns: dict[int, dict[str, Any]] = {}
-        self.predictions: list[dict[str, Any]] = []
 
     def take_turn(self, number: int) -> None:
         """Have it train `STEPS` steps and predict, and keep both answers."""
@@ -163,17 +171,22 @@ class System:
         raise SystemExit(f"{self.name} ended before it answered")
 
 
-def compare(threads: int, size_px: int, turns: int) -> list[dict[str, Any]]:
+def compare(threads: int, size_px: int, starts: int, turns: int) -> list[dict[str, Any]]:
     """Time all systems in turns: a machine that is busy with other things slows them alike."""
     systems = [System(name, threads, size_px) for name in SYSTEMS]
-    for number in range(turns):
+    for number in range(starts * turns):
+        if number % turns == 0:
+            for system in systems:
+                system.start()
         for system in systems:
             if system.name != "textbook" or number % TEXTBOOK_INTERVAL == 0:
                 system.take_turn(number)
-        print(f"\r{threads} thread(s): turn {number + 1} of {turns}", end="", file=sys.stderr)
+        told = f"{threads} thread(s): turn {number + 1} of {starts * turns}"
+        print(f"\r{told}", end="", file=sys.stderr)
+        if number % turns == turns - 1:
+            for system in systems:
+                system.stop()
     print(file=sys.stderr)
-    for system in systems:
-        system.stop()
     capsnet = systems[SYSTEMS.index("capsnet")]
     return [system.row(threads, capsnet) for system in systems]
 
@@ -182,7 +195,8 @@ def main() -> None:
     """Run every system with every number of threads."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=96, help="side of the slices in pixels")
-    parser.add_argument("--turns", type=int, default=20, help="turns of each system")
+    parser.add_argument("--starts", type=int, default=4, help="processes of each system")
+    parser.add_argument("--turns", type=int, default=5, help="turns of each process")
     parser.add_argument("--threads", default="1,2", help="numbers of threads, with commas")
     parser.add_argument("--only", choices=SYSTEMS, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -190,7 +204,11 @@ def main() -> None:
     if chosen.only:
         serve(chosen.only, threads[0], chosen.size)
         return
-    rows = [row for number in threads for row in compare(number, chosen.size, chosen.turns)]
+    rows = [
+        row
+        for number in threads
+        for row in compare(number, chosen.size, chosen.starts, chosen.turns)
+    ]
     print(
         f"{'system':10}{'threads':>8}{'train/s':>10}{'predict/s':>11}{'MB':>7}{'parameters':>12}",
         file=sys.stderr,
