@@ -174,18 +174,17 @@ class System:
 def compare(threads: int, size_px: int, starts: int, turns: int) -> list[dict[str, Any]]:
     """Time all systems in turns: a machine that is busy with other things slows them alike."""
     systems = [System(name, threads, size_px) for name in SYSTEMS]
-    for number in range(starts * turns):
-        if number % turns == 0:
-            for system in systems:
-                system.start()
+    for start in range(starts):
         for system in systems:
-            if system.name != "textbook" or number % TEXTBOOK_INTERVAL == 0:
-                system.take_turn(number)
-        told = f"{threads} thread(s): turn {number + 1} of {starts * turns}"
-        print(f"\r{told}", end="", file=sys.stderr)
-        if number % turns == turns - 1:
+            system.start()
+        for number in range(start * turns, (start + 1) * turns):
             for system in systems:
-                system.stop()
+                if system.name != "textbook" or number % TEXTBOOK_INTERVAL == 0:
+                    system.take_turn(number)
+            told = f"{threads} thread(s): turn {number + 1} of {starts * turns}"
+            print(f"\r{told}", end="", file=sys.stderr)
+        for system in systems:
+            system.stop()
     print(file=sys.stderr)
     capsnet = systems[SYSTEMS.index("capsnet")]
     return [system.row(threads, capsnet) for system in systems]

@@ -149,6 +149,7 @@ def build_decoder(config: CapsNetConfig, features: list[Tensor]) -> Tensor:
     detail = convolve(picture, PICTURE_CHANNELS, name="picture")
     maps = keras.layers.Concatenate()([enlarge(maps), detail])
     maps = convolve(maps, DETAIL_CHANNELS, name="full")
-    lesion = keras.layers.Conv2D(config.deep_size, 1, name="lesion_capsule")(maps)
-    tissue = TissueProbabilities(name="tissue")(lesion)
+    # The lesion capsules before their squash, whose length and direction the next layer reads off.
+    totals = keras.layers.Conv2D(config.deep_size, 1, name="lesion_capsule")(maps)
+    tissue = TissueProbabilities(name="tissue")(totals)
     return keras.Model(inputs, tissue, name="decoder")

@@ -26,7 +26,8 @@ class ConvolutionalCapsules(WindowCapsules):
     there are as many children to route as types. That is what makes it fast: the textbook's one
     vote for each capsule in the window has kernel_size^2 times as many votes (`TextbookCapsules`).
 
-    Arguments, call arguments, output and errors are those of `WindowCapsules`.
+    Arguments, call arguments, output and errors are those of `WindowCapsules`; the grid's sides are
+    multiples of `strides`.
     """
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
