@@ -1,7 +1,8 @@
 """Figures whose cells are gone: kept as they were written, and named.
 
 Cells lie in a cache of one machine; figures lie in the repository. A section that this machine has
-no cells of keeps the figures it had, so that one part can be made anew without all the others.
+no cells of, or of fewer runs than its figures came from, keeps the figures it had: so one part can
+be made anew without all the others, and with no more of the headline than it is held against.
 """
 
 from __future__ import annotations
@@ -36,11 +37,23 @@ class Kept:
         self.earlier = earlier
         self.sections: list[str] = []
 
-    def take(self, section: str, recipe: Recipe) -> bool:
-        """Return whether a section has figures of before by this recipe, and note that it has."""
+    def take(self, section: str, recipe: Recipe, *, runs: int = 0) -> bool:
+        """Return whether figures of before are better than the cache's, and note that they are.
+
+        They are if they are by this recipe and came from more runs.
+
+        Args:
+            section: Of the figures.
+            recipe: By which the section is trained now.
+            runs: Of the section in the cache, over all hospitals.
+        """
         of = self.earlier.get("recommended", {}) if section == "recommended" else self.earlier
         there = section in SECTIONS or section in self.earlier.get("comparisons", {})
         if not there or of.get("recipe") != recipe.to_dict():
+            return False
+        if runs and runs >= sum(
+            found["auc"].get("alone", {}).get("runs", 0) for found in of["hospitals"].values()
+        ):
             return False
         self.sections.append(section)
         return True

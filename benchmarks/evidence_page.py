@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from evidence_comparisons import (
     Comparison,
@@ -49,13 +49,26 @@ PICTURES = (
 )
 
 
-def gathered(
-    cache: Path, plan: Plan, training: Path, earlier: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[str]]:
+class Gathered(NamedTuple):
+    """What the cells and the figures of before say together.
+
+    Attributes:
+        figures: All of them, as evidence.json holds them.
+        lines: Of the page's part.
+        shown: The runs that pictures are drawn of, and their figures: of what is recommended,
+            where that was run; None where only figures are left, whose pictures stay as they are.
+    """
+
+    figures: dict[str, Any]
+    lines: list[str]
+    shown: tuple[Mapping[str, Sequence[Run]], Mapping[str, Any]] | None
+
+
+def gathered(cache: Path, plan: Plan, training: Path, earlier: Mapping[str, Any]) -> Gathered:
     """Return all figures and all lines of the page's part.
 
-    Cells of other days may be gone while their figures are not: a section without cells keeps the
-    figures it had, and the page says so.
+    Cells of other days may be gone while their figures are not: a section with fewer runs in the
+    cache than its figures came from keeps these, and the page says so.
 
     Args:
         cache: Where cells lie.
@@ -65,17 +78,22 @@ def gathered(
     """
     names = plan.hospitals
     kept = Kept(earlier)
+    shown = None
     headline = runs_of(cache, names)
-    if trained(headline) or not kept.take("headline", plan.recipe):
-        result = figures(headline, plan.recipe)
-    else:
+    if kept.take("headline", plan.recipe, runs=trained(headline)):
         result = {key: kept.earlier[key] for key in ("hospitals", "differences", "goals", "recipe")}
+    else:
+        result = figures(headline, plan.recipe)
+        shown = headline, result
     lines = ["### Headline", "", *tables(result), "", *goal_table(result)]
     longer = runs_of(cache, names, RECOMMENDED_FOLDER)
-    if trained(longer):
-        result["recommended"] = figures(beside_headline(longer, headline), plan.longer)
-    elif kept.take("recommended", plan.longer):
+    if kept.take("recommended", plan.longer, runs=trained(longer)):
         result["recommended"] = kept.earlier["recommended"]
+        shown = None
+    elif trained(longer):
+        longer = beside_headline(longer, headline)
+        result["recommended"] = figures(longer, plan.longer)
+        shown = longer, result["recommended"]
     if "recommended" in result:
         lines += recommended_lines(result["recommended"], plan.longer)
     result["comparisons"] = {}
@@ -87,7 +105,7 @@ def gathered(
         else:
             continue
         result["comparisons"][comparison.part] = found
-    result["programs"] = {**kept.programs(), **programs(cache)}
+    result["programs"] = {**programs(cache), **kept.programs()}
     for part, found in result["comparisons"].items():
         lines += comparison_table(found, names)
         lines += note_of_state(part, result["programs"])
@@ -105,12 +123,12 @@ def gathered(
             "(evidence.json names them): figures of different states are not strictly comparable.",
             "",
         ]
-    return result, lines
+    return Gathered(result, lines, shown)
 
 
-def trained(runs: Mapping[str, Sequence[Run]]) -> bool:
-    """Return whether there is more than the floor."""
-    return any("alone" in run.recipes for mine in runs.values() for run in mine)
+def trained(runs: Mapping[str, Sequence[Run]]) -> int:
+    """Return how many runs there are that have more than the floor."""
+    return sum("alone" in run.recipes for mine in runs.values() for run in mine)
 
 
 def figures(runs: Mapping[str, Sequence[Run]], recipe: Recipe) -> dict[str, Any]:
@@ -237,18 +255,10 @@ def write_page(cache: Path, plan: Plan, root: Path) -> list[str]:
         folder.mkdir(parents=True, exist_ok=True)
     path = results / "evidence.json"
     earlier = json.loads(path.read_text()) if path.exists() else {}
-    result, lines = gathered(cache, plan, results / "training.json", earlier)
+    result, lines, shown = gathered(cache, plan, results / "training.json", earlier)
     # Not sorted: tables made from kept figures have the order of the file.
     path.write_text(json.dumps(result, indent=1) + "\n")
-    # Of what is recommended, where that was run; pictures of kept figures stay as they are.
-    longer = runs_of(cache, plan.hospitals, RECOMMENDED_FOLDER)
-    if trained(longer):
-        shown = beside_headline(longer, runs_of(cache, plan.hospitals))
-        made = write_pictures(shown, result["recommended"], pictures)
-    elif "recommended" in result["kept"]:
-        made = set()
-    else:
-        made = write_pictures(runs_of(cache, plan.hospitals), result, pictures)
+    made = write_pictures(*shown, pictures) if shown else set()
     made |= {name for name, _ in PICTURES if result["kept"] and (pictures / name).exists()}
     page = root / "docs" / "evidence.md"
     parts = page.read_text().split(MARK) if page.exists() else []

@@ -95,7 +95,7 @@ def test_no_goal_is_called_reached_on_fewer_rotations(tmp_path: Path) -> None:
 
 
 def test_without_cells_every_goal_is_not_run_and_every_part_is_missing(tmp_path: Path) -> None:
-    result, lines = gathered(tmp_path, PLAN, tmp_path / "training.json", {})
+    result, lines, _ = gathered(tmp_path, PLAN, tmp_path / "training.json", {})
     assert {goal["state"] for goal in result["goals"]} == {NOT_RUN}
     assert not result["comparisons"]
     assert "\n".join(lines).count("| not run | ") >= len(result["parts"])
@@ -142,7 +142,7 @@ def test_a_hospital_without_masks_is_judged_on_anothers_and_the_table_says_so(
     assert read_cell(path).told["masks"] == "masks of ucsd"
     own = write_cell(tmp_path, "main/r0s0", "alone", "ucsd", CHANCE, masks={"test": [[1, 2, 2]]})
     assert read_cell(own).told["masks"] == "own"
-    _, lines = gathered(tmp_path, PLAN, tmp_path / "training.json", {})
+    _, lines, _ = gathered(tmp_path, PLAN, tmp_path / "training.json", {})
     assert any(line.startswith("| moscow2 (masks of ucsd) | alone |") for line in lines)
 
 
@@ -176,7 +176,7 @@ def test_the_page_is_rewritten_between_its_marks_only(tmp_path: Path) -> None:
 def test_cells_of_two_states_of_the_program_are_told(tmp_path: Path) -> None:
     write_cell(tmp_path, "main/r0s0", "alone", "ucsd", CHANCE, code="one")
     write_cell(tmp_path, "main/r1s0", "alone", "ucsd", CHANCE, code="two")
-    _, lines = gathered(tmp_path, PLAN, tmp_path / "training.json", {})
+    _, lines, _ = gathered(tmp_path, PLAN, tmp_path / "training.json", {})
     assert any("2 states of the program" in line for line in lines)
 
 
@@ -184,13 +184,13 @@ def test_figures_whose_cells_are_gone_are_kept_and_named(tmp_path: Path) -> None
     training = tmp_path / "training.json"
     headline(tmp_path)
     write_cell(tmp_path, "widths/r0s0", "bits4", "ucsd", PERFECT, code="gone")
-    before, lines = gathered(tmp_path, PLAN, training, {})
+    before, lines, _ = gathered(tmp_path, PLAN, training, {})
     assert before["kept"] == []
     assert not any(line.startswith("Kept from") for line in lines)
     for path in [*tmp_path.glob("main/r*/*.json"), *tmp_path.glob("widths/r*/*.json")]:
         path.unlink()
     write_cell(tmp_path, "recommended/r0s0", "alone", "ucsd", PERFECT, code="new")
-    after, lines = gathered(tmp_path, PLAN, training, json.loads(json.dumps(before)))
+    after, lines, _ = gathered(tmp_path, PLAN, training, json.loads(json.dumps(before)))
     assert after["kept"] == ["headline", "widths"]
     assert after["hospitals"] == before["hospitals"]
     assert after["comparisons"]["widths"] == before["comparisons"]["widths"]
@@ -204,11 +204,11 @@ def test_a_table_of_another_state_of_the_program_than_the_headline_says_so(tmp_p
     training = tmp_path / "training.json"
     write_cell(tmp_path, "main/r0s0", "alone", "ucsd", CHANCE, code="old")
     write_cell(tmp_path, "widths/r0s0", "bits4", "ucsd", PERFECT, code="old")
-    before, lines = gathered(tmp_path, PLAN, training, {})
+    before, lines, _ = gathered(tmp_path, PLAN, training, {})
     assert not any("another state" in line for line in lines)
     (tmp_path / "widths/r0s0/bits4-ucsd.json").unlink()
     write_cell(tmp_path, "main/r0s0", "alone", "ucsd", CHANCE, code="new")
-    after, lines = gathered(tmp_path, PLAN, training, json.loads(json.dumps(before)))
+    after, lines, _ = gathered(tmp_path, PLAN, training, json.loads(json.dumps(before)))
     assert after["kept"] == ["widths"]
     assert sum("another state" in line for line in lines) == 1
 
@@ -216,9 +216,9 @@ def test_a_table_of_another_state_of_the_program_than_the_headline_says_so(tmp_p
 def test_figures_made_anew_leave_no_state_of_the_program_behind(tmp_path: Path) -> None:
     training = tmp_path / "training.json"
     write_cell(tmp_path, "main/r0s0", "alone", "ucsd", CHANCE, code="old")
-    before, _ = gathered(tmp_path, PLAN, training, {})
+    before, *_ = gathered(tmp_path, PLAN, training, {})
     write_cell(tmp_path, "main/r0s0", "alone", "ucsd", CHANCE, code="new")
-    after, lines = gathered(tmp_path, PLAN, training, before)
+    after, lines, _ = gathered(tmp_path, PLAN, training, before)
     assert after["programs"] == {"main": {"new": 1}}
     assert not any("states of the program" in line for line in lines)
 
@@ -237,13 +237,36 @@ def test_pictures_of_the_recommended_recipe_stay_where_only_its_figures_are_left
     assert (pictures / "evidence_roc.png").read_bytes() == before
 
 
+def test_figures_of_more_runs_than_the_cache_has_are_kept(tmp_path: Path) -> None:
+    training = tmp_path / "training.json"
+    headline(tmp_path, range(2))
+    before, *_ = gathered(tmp_path, PLAN, training, {})
+    for path in tmp_path.glob("main/r1*/*.json"):
+        path.unlink()
+    write_cell(tmp_path, "widths/r0s0", "bits4", "ucsd", PERFECT, code="new")
+    after, _, shown = gathered(tmp_path, PLAN, training, json.loads(json.dumps(before)))
+    assert after["kept"] == ["headline"]
+    assert after["hospitals"] == before["hospitals"]
+    assert after["programs"]["main"] == before["programs"]["main"]
+    assert "widths" in after["comparisons"]
+    assert shown is None
+
+
+def test_figures_of_as_many_runs_as_the_cache_has_are_made_anew(tmp_path: Path) -> None:
+    headline(tmp_path, range(2))
+    before, *_ = gathered(tmp_path, PLAN, tmp_path / "training.json", {})
+    after, _, shown = gathered(tmp_path, PLAN, tmp_path / "training.json", before)
+    assert after["kept"] == []
+    assert shown is not None
+
+
 def test_figures_of_another_recipe_are_not_kept(tmp_path: Path) -> None:
     headline(tmp_path)
-    before, _ = gathered(tmp_path, PLAN, tmp_path / "training.json", {})
+    before, *_ = gathered(tmp_path, PLAN, tmp_path / "training.json", {})
     for path in tmp_path.glob("main/r*/*.json"):
         path.unlink()
     longer = Plan(HOSPITALS, replace(PLAN.recipe, rounds=PLAN.recipe.rounds + 1))
-    after, _ = gathered(tmp_path, longer, tmp_path / "training.json", before)
+    after, *_ = gathered(tmp_path, longer, tmp_path / "training.json", before)
     assert after["kept"] == []
     assert after["hospitals"]["ucsd"]["auc"] == {}
 
