@@ -1,4 +1,4 @@
-"""Figures whose cells are gone: kept as they were written, and named.
+"""Figures whose cells are gone, all or some: kept as they were written, and named.
 
 Cells lie in a cache of one machine; figures lie in the repository. A section that this machine has
 no cells of, or of fewer runs than its figures came from, keeps the figures it had: so one part can
@@ -45,15 +45,14 @@ class Kept:
         Args:
             section: Of the figures.
             recipe: By which the section is trained now.
-            runs: Of the section in the cache, over all hospitals.
+            runs: Of the section in the cache, over all hospitals; 0 where it has no cells of it.
         """
         of = self.earlier.get("recommended", {}) if section == "recommended" else self.earlier
         there = section in SECTIONS or section in self.earlier.get("comparisons", {})
         if not there or of.get("recipe") != recipe.to_dict():
             return False
-        if runs and runs >= sum(
-            found["auc"].get("alone", {}).get("runs", 0) for found in of["hospitals"].values()
-        ):
+        trained = [found["auc"].get("alone", {}) for found in of["hospitals"].values()]
+        if runs and runs >= sum(alone.get("runs", 0) for alone in trained):
             return False
         self.sections.append(section)
         return True
@@ -71,7 +70,7 @@ class Kept:
         if not self.sections:
             return []
         return [
-            "Kept from an earlier run, whose cells are not in this cache: "
+            "Kept from an earlier run, of which this cache has fewer cells or none: "
             f"{', '.join(self.sections)}.",
             "",
         ]

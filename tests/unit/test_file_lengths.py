@@ -16,6 +16,7 @@ FOLDERS = (
     "benchmarks",
     "examples",
     "docs",
+    "setup",
 )
 LONGEST = 650
 

@@ -1,4 +1,4 @@
-"""Rows of rules: members, studies and their terms."""
+"""Rows of rules on members, studies and their terms."""
 
 from __future__ import annotations
 

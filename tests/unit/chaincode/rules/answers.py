@@ -1,4 +1,4 @@
-"""Rows of rules: answers to the sum, and models."""
+"""Rows of rules on answers to the sum, and models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of rules: what a call says: functions, arguments, numbers, texts."""
+"""Rows of rules on what a call says: functions, arguments, numbers, texts."""
 
 from __future__ import annotations
 

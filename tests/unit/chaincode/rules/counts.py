@@ -1,4 +1,4 @@
-"""Rows of rules: what is there once, and what needs enough."""
+"""Rows of rules on what is there once, and what needs enough."""
 
 from __future__ import annotations
 

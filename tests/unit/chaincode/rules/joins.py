@@ -1,4 +1,4 @@
-"""Rows of rules: joins: who signs what for which round."""
+"""Rows of rules on joins: who signs what for which round."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of rules: whose turn it is: what a round takes in which state."""
+"""Rows of rules on turns: what a round takes in which state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of rules: updates: chunks, manifests and their ciphertexts."""
+"""Rows of rules on updates: chunks, manifests and their ciphertexts."""
 
 from __future__ import annotations
 

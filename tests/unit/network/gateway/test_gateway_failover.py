@@ -5,12 +5,7 @@ from __future__ import annotations
 import grpc
 import pytest
 
-from network.gateway import (
-    EvaluateError,
-    Gateway,
-    GatewayAddress,
-    Timeouts,
-)
+from network.gateway import EvaluateError, Gateway, GatewayAddress, Timeouts
 from tests.support.certificate_authority import Authority
 from tests.support.fake_gateway import CHAINCODE, Failure, client_tls
 from tests.unit.network.gateway.scripted import UNAVAILABLE, Network, dead_address

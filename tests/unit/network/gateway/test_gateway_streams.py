@@ -8,10 +8,7 @@ import time
 import grpc
 import pytest
 
-from network.gateway import (
-    CommitError,
-    StreamError,
-)
+from network.gateway import CommitError, StreamError
 from tests.support.fake_chain import MVCC
 from tests.support.fake_gateway import CHAINCODE, Failure
 from tests.unit.network.gateway.scripted import UNAVAILABLE, Network
@@ -21,6 +18,13 @@ def vote(network: Network, *names: str) -> None:
     contract = network.connect(network.gateways[0].address).contract(CHAINCODE)
     for name in names:
         contract.submit(name)
+
+
+def wait_subscribed(network: Network) -> None:
+    """Wait until the first gateway was asked for events, at most 5 s."""
+    deadline = time.monotonic() + 5
+    while not network.gateways[0].made("ChaincodeEvents") and time.monotonic() < deadline:
+        time.sleep(0.005)
 
 
 def test_events_come_from_a_block_on_with_block_and_transaction(network: Network) -> None:
@@ -91,9 +95,7 @@ def test_closing_from_another_thread_ends_a_waiting_iteration(network: Network) 
     got: list[object] = []
     reader = threading.Thread(target=lambda: got.extend(events))
     reader.start()
-    deadline = time.monotonic() + 5
-    while not network.gateways[0].made("ChaincodeEvents") and time.monotonic() < deadline:
-        time.sleep(0.005)
+    wait_subscribed(network)
 
     events.close()
     reader.join(5)
@@ -118,9 +120,7 @@ def test_closing_the_gateway_ends_a_waiting_iteration_with_our_own_error(
 
     reader = threading.Thread(target=read)
     reader.start()
-    deadline = time.monotonic() + 5
-    while not network.gateways[0].made("ChaincodeEvents") and time.monotonic() < deadline:
-        time.sleep(0.005)
+    wait_subscribed(network)
     gateway.close()
     reader.join(5)
 
