@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar, Final
 
+from network.quorum import hospital_quorum
+
 RING_DEGREE: Final = 4096  # n, coefficients of one polynomial
 MODULUS: Final = 2**60 - 2**14 + 1  # q, prime, 1 modulo 2n
 NOISE_BOUND: Final = 42  # eta, largest coefficient of a secret or an error
@@ -148,7 +150,7 @@ def derive(
     chaincode.parameters.ParameterError: 2 hospitals: a sum of fewer than 3 updates ...
     """
     _check_ranges(hospitals, bits, parameters)
-    threshold = 2 * hospitals // 3 + 1
+    threshold = hospital_quorum(hospitals)
     least = threshold if contributors_min is None else contributors_min
     if least < threshold:
         raise ParameterError(
