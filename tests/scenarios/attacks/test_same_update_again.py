@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from chaincode.memory_ledger import MemoryEndorseError
-from chaincode.shares import interpolate
+from chaincode.roundkey.shares import interpolate
 from peer_client.sealing import Journal, SealedUpload, SpentUpdateError, open_sum, seal_update_once
 from peer_client.update import update_digest
 from tests.support.sealed_round import SealedRound, entropy_of
-from tests.unit.chaincode.played import Played
+from tests.unit.chaincode.contract.played import Played
 
 VICTIM = "H001MSP"
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from chaincode.memory_ledger import MemoryEndorseError
-from chaincode.records import joined_digest
-from chaincode.shares import interpolate
+from chaincode.records.round import joined_digest
+from chaincode.roundkey.shares import interpolate
 from peer_client import submission
 from peer_client.memory_identity import MemoryMember, new_member
 from peer_client.sealing import (
@@ -27,7 +27,7 @@ from peer_client.sealing.boxes import PRIVATE_BYTES
 from tests.scenarios.attacks.adversary import is_opened
 from tests.support.hospitals import MSPS, MemoryConsortium, play
 from tests.support.sealed_round import SealedRound
-from tests.unit.chaincode.played import Played, new_sealing_key
+from tests.unit.chaincode.contract.played import Played, new_sealing_key
 
 VICTIM = "H001MSP"
 NOW = datetime(2026, 11, 25, tzinfo=UTC)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaincode.study import Weight
+from chaincode.records.study import Weight
 from peer_client.update import (
     ClipRangeError,
     SharedTensor,
@@ -28,7 +28,7 @@ from peer_client.update import (
     weight_difference,
 )
 from peer_client.update.scales import sum_of_squares
-from tests.unit.chaincode.played import make_study
+from tests.unit.chaincode.contract.played import make_study
 
 TENSORS = (SharedTensor("encoder", 3, "all"), SharedTensor("decoder", 2, "masks"))
 SCALES = np.array([0.5, 2.0])

@@ -1,0 +1,117 @@
+"""One row for each rule: a change to a valid input, and the error it must meet.
+
+A row plays valid steps and then one call that breaks exactly one rule; without that rule the call
+would succeed or fail otherwise, so switching a rule off fails its row. A rule without a row fails
+`test_every_rule_has_a_row`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chaincode.memory_ledger import MemoryEndorseError
+from chaincode.records.errors import RuleError, from_message, rules
+from tests.unit.chaincode.contract.played import Played
+from tests.unit.chaincode.contract.rules import (  # noqa: F401  (each adds its rows to the table)
+    agreement,
+    answers,
+    arguments,
+    counts,
+    joins,
+    turns,
+    updates,
+)
+from tests.unit.chaincode.contract.rules.table import EAST, ROWS, WEST, Row
+
+
+@pytest.mark.parametrize(
+    ("expected", "play"),
+    [pytest.param(name, play, id=f"{name}: {change}") for name, change, play in ROWS],
+)
+def test_change_to_a_valid_input_is_refused_by_its_rule(expected: str, play: Row) -> None:
+    with pytest.raises((MemoryEndorseError, RuleError)) as caught:
+        play()
+
+    error = caught.value
+    found = from_message(str(error)) if isinstance(error, MemoryEndorseError) else error
+    # An invalid update that leaves too few is named inside the refusal of the sum.
+    assert found is not None
+    assert found.rule == expected or f"{expected}: " in found.sentence
+
+
+def test_every_rule_has_a_row() -> None:
+    assert {name for name, _, _ in ROWS} == {rule.__name__ for rule in rules()}
+
+
+def test_every_rule_has_an_exit_code_between_30_and_49_and_a_hint() -> None:
+    for rule in rules():
+        assert 30 <= rule.exit_code <= 49
+        assert rule.hint
+        assert rule.__doc__
+
+
+def test_name_of_a_rule_is_found_in_a_gateways_text() -> None:
+    text = "failed to endorse: peer0 said: chaincode response 500, SecondJoinError: again"
+
+    error = from_message(text)
+
+    assert error is not None
+    assert (error.rule, error.sentence) == ("SecondJoinError", "again")
+
+
+def test_text_without_a_rule_gives_none() -> None:
+    assert from_message("UNAVAILABLE: SocketError: no route") is None
+
+
+def test_vote_at_exactly_the_margin_is_for_the_model() -> None:
+    played = Played().to_opened()
+    played.confirm(EAST, metrics_ppm={"auc_before": 700_000, "auc_after": 680_000})
+
+    assert played.query("round", "lungs", 1)["confirmations"][EAST]["vote"] == 1
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "01", "1.0", "1e3", "1000000", "", " 1", "\u0661"])
+def test_round_number_that_is_not_plain_decimal_is_refused(number: str) -> None:
+    played = Played().agree()
+
+    with pytest.raises(MemoryEndorseError, match="RoundNumberError"):
+        played.submit(EAST, "open_round", "lungs", number)
+
+
+@pytest.mark.parametrize(
+    ("function", "args"),
+    [
+        ("approve_study", ("lungs", "00" * 32)),
+        ("suspend_hospital", ("lungs", "EastMSP", "reason")),
+        ("open_round", ("lungs", 2)),
+        ("join_round", ("lungs", 1, "{}")),
+        ("close_joins", ("lungs", 1)),
+        ("put_chunk", ("lungs", 1, 0)),
+        ("submit_update", ("lungs", 1, "{}")),
+        ("aggregate", ("lungs", 1)),
+        ("submit_share_sum", ("lungs", 1, "00" * 32, "[]")),
+        ("record_round_key", ("lungs", 1, "[]")),
+        ("confirm_model", ("lungs", 1, "{}")),
+        ("publish_model", ("lungs", 1)),
+        ("abandon", ("lungs", 1, "reason")),
+        ("give_up", ("lungs", 1, "reason")),
+    ],
+)
+def test_every_transaction_of_an_organisation_outside_the_study_is_refused(
+    function: str, args: tuple[Any, ...]
+) -> None:
+    played = Played().to_open()
+
+    with pytest.raises(MemoryEndorseError, match="NotAMemberError"):
+        played.submit("AuthorityMSP", function, *args)
+
+
+def test_join_after_less_than_a_majority_voted_to_suspend_is_accepted() -> None:
+    played = Played().agree()
+    played.submit(EAST, "suspend_hospital", "lungs", WEST, "boxes do not open")
+
+    played.open().join(WEST)
+
+    assert played.query("hospital", WEST)["studies"][0]["rounds"][0]["joined"] == 1
