@@ -22,8 +22,7 @@ PROGRAMS = {
     "consortium": ("network.cli", "docs/consortium.md"),
     "hospital-client": ("peer_client.cli.main", "docs/hospital-client.md"),
 }
-OWNERS = {1: "network", 2: "network", 3: "chaincode", 4: "chaincode", 5: "peer_client"}
-OWNERS |= {6: "peer_client", 7: "model", 8: "peer_client, CT", 9: "setup"}
+PACKAGES = ("network", "chaincode", "peer_client", "model")
 
 
 def contexts(
@@ -62,14 +61,27 @@ def title(page: Path) -> str:
     return page.read_text().splitlines()[0].lstrip("# ").strip()
 
 
+def owners() -> dict[int, str]:
+    """Return which package each exit code belongs to: where a class says `exit_code = N`."""
+    found: dict[int, set[str]] = {}
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            for code in re.findall(
+                r"^    exit_code(?:: ClassVar\[int\])? = (\d+)$", path.read_text(), re.MULTILINE
+            ):
+                found.setdefault(int(code), set()).add(package)
+    return {code: ", ".join(sorted(packages)) for code, packages in found.items()}
+
+
 def errors_index() -> str:
     """Return the list of exit codes."""
+    owner_of = owners()
     lines = ["# Exit codes", "", "A program ends with 0 when all went well, 2 when it was called"]
     lines += ["wrongly, 130 after Ctrl-C, else with one of these.", "", "| code | error | whose |"]
     lines += ["| --- | --- | --- |"]
     for page in sorted((ROOT / "docs/errors").glob("[0-9]*.md"), key=lambda page: int(page.stem)):
         name = title(page).removeprefix(page.stem).strip()
-        owner = OWNERS[int(page.stem) // 10]
+        owner = owner_of.get(int(page.stem), "setup")
         lines.append(f"| [{page.stem}]({page.name}) | {name} | {owner} |")
     return "\n".join(lines) + "\n"
 
