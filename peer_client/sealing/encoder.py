@@ -133,8 +133,8 @@ class UpdateEncoder:
     def overwrite_freed(self) -> None:
         """Let SEAL use again, for nothing secret, the memory that it freed after `encrypt`.
 
-        SEAL keeps freed memory in a pool of its own and gives the next object of a size the piece
-        freed last: an encryption of known numbers, in the same order, takes the pieces of the one before.
+        SEAL keeps freed memory in a pool of its own and gives the next object of a size the
+        piece freed last: an encryption of known numbers takes the pieces of the one before.
         """
         # Not zeros alone: SEAL refuses a ciphertext whose second polynomial is zero.
         known = np.ones(RING_DEGREE, np.uint64)
