@@ -34,10 +34,10 @@ _KINDS: Final[Mapping[str, Callable[[CapsNetConfig], SliceNetwork]]] = {
     f"{PACKAGE}>Twin": Twin,
 }
 SUFFIX: Final = ".keras"
-FILE_BYTES_MAX: Final = 1 << 30
+FILE_BYTES_MAX: Final = 256 * 1024 * 1024
 CONFIG_BYTES_MAX: Final = 64 * 1024
-#: Trainable values of a network, 256 MiB; the default network has 278,075.
-VALUES_MAX: Final = 1 << 26
+#: Trainable values of a network, 64 MiB of float32; the default network has 278,075.
+VALUES_MAX: Final = 1 << 24
 #: What an HDF5 file holds beside the weights: names and the other layers' empty groups.
 _HDF5_BYTES: Final = 4 * 1024 * 1024
 _MEMBERS_MAX: Final = 16
@@ -99,7 +99,7 @@ def load(path: Path) -> SliceNetwork:
         set_vector(net, _weights(stored, net))
     except ModelFileError:
         raise
-    except _Refused as error:
+    except _RefusedError as error:
         raise ModelFileError(str(path), str(error)) from error
     except ModelError as error:
         raise ModelFileError(str(path), str(error).splitlines()[0][:200]) from error
@@ -109,7 +109,7 @@ def load(path: Path) -> SliceNetwork:
     return net
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """What a file says is not allowed; `load` adds the file's name."""
 
 
@@ -134,32 +134,35 @@ def _description(content: bytes) -> tuple[Callable[[CapsNetConfig], SliceNetwork
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise _Refused("config.json is not JSON") from error
+        raise _RefusedError("config.json is not JSON") from error
     if not isinstance(document, dict) or not isinstance(document.get("config"), dict):
-        raise _Refused("config.json is not that of a network")
+        raise _RefusedError("config.json is not that of a network")
     make = _KINDS.get(str(document.get("registered_name")))
     if make is None:
-        raise _Refused(f"it holds a {str(document.get('class_name'))[:64]}")
+        raise _RefusedError(f"it holds a {str(document.get('class_name'))[:64]}")
     values = document["config"].get("config")
     if not isinstance(values, dict):
-        raise _Refused("config.json has no architecture")
+        raise _RefusedError("config.json has no architecture")
     unknown = set(values) - {field.name for field in fields(CapsNetConfig)}
     if unknown:
-        raise _Refused(f"unknown fields of the architecture: {', '.join(sorted(unknown))[:200]}")
+        names = ", ".join(sorted(unknown))[:200]
+        raise _RefusedError(f"unknown fields of the architecture: {names}")
     for name, most in LIMITS.items():
         value = values.get(name, 1)
         if type(value) is not int or not 1 <= value <= most:
-            raise _Refused(f"{name} is {str(value)[:40]}; allowed are whole numbers 1 to {most}")
+            raise _RefusedError(
+                f"{name} is {str(value)[:40]}; allowed are whole numbers 1 to {most}"
+            )
     dropout, votes = values.get("auxiliary_dropout", 0.0), values.get("votes", "shared")
     if type(dropout) not in (int, float) or not isinstance(votes, str):
-        raise _Refused("auxiliary_dropout is no number, or votes no word")
+        raise _RefusedError("auxiliary_dropout is no number, or votes no word")
     personal = values.get("personal", [])
     if (
         not isinstance(personal, list)
         or len(personal) > _PERSONAL_MAX
         or not all(isinstance(name, str) and len(name) <= 64 for name in personal)
     ):
-        raise _Refused("personal is not a list of names of layers")
+        raise _RefusedError("personal is not a list of names of layers")
     return make, CapsNetConfig.from_dict(values)
 
 
@@ -170,7 +173,7 @@ def _check_values(make: Callable[[CapsNetConfig], SliceNetwork], config: CapsNet
         # No layer of the twin is wider than the stage or has a window above 5 x 5: 20 of them.
         values = max(values, 20 * 25 * max(config.stem_channels, config.stage_channels) ** 2)
     if values > VALUES_MAX:
-        raise _Refused(f"its architecture has {values} weights; allowed are {VALUES_MAX}")
+        raise _RefusedError(f"its architecture has {values} weights; allowed are {VALUES_MAX}")
     return values
 
 
@@ -182,17 +185,17 @@ def _weights(content: bytes, net: SliceNetwork) -> NDArray[np.float32]:
         group = _linked(file, "vars", h5py.Group)
         # Keras adds no other variable of the network itself; its layers' stand in their groups.
         if len(group) != len(variables):
-            raise _Refused(f"it holds {len(group)} weights, the network {len(variables)}")
+            raise _RefusedError(f"it holds {len(group)} weights, the network {len(variables)}")
         for number, spec in enumerate(net.manifest):
             stored = _linked(group, str(number), h5py.Dataset)
             if stored.dtype != np.dtype("<f4") or stored.shape != spec.shape:
-                raise _Refused(
+                raise _RefusedError(
                     f"{spec.name} has {stored.shape} of {stored.dtype}, the network {spec.shape} "
                     "of float32"
                 )
             # Contiguous in this file: neither packed, nor in another file, nor put together.
             if stored.chunks is not None or stored.is_virtual or stored.external is not None:
-                raise _Refused(f"{spec.name} is not stored as plain numbers")
+                raise _RefusedError(f"{spec.name} is not stored as plain numbers")
             parts.append(np.asarray(stored[()], np.float32).reshape(-1))
     return np.concatenate(parts)
 
@@ -200,8 +203,8 @@ def _weights(content: bytes, net: SliceNetwork) -> NDArray[np.float32]:
 def _linked(group: Any, name: str, kind: type) -> Any:
     """Return what lies under a name of an HDF5 group, if it lies in this very file."""
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-        raise _Refused(f"{name} is missing from its weights, or a link to somewhere else")
+        raise _RefusedError(f"{name} is missing from its weights, or a link to somewhere else")
     found = group[name]
     if not isinstance(found, kind):
-        raise _Refused(f"{name} of its weights is a {type(found).__name__}")
+        raise _RefusedError(f"{name} of its weights is a {type(found).__name__}")
     return found

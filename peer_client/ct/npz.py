@@ -5,13 +5,15 @@ Other arrays in the file are ignored. Pickled objects are refused.
 
 from __future__ import annotations
 
+import math
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from peer_client.ct.byte_limits import VOLUME_BYTES_MAX
 from peer_client.ct.errors import VolumeError
-from peer_client.ct.volume import VOXELS_MAX, CtVolume, checked_volume
+from peer_client.ct.volume import CtVolume, check_volume_bytes, checked_volume
 
 
 def read_npz(path: Path) -> CtVolume:
@@ -31,8 +33,12 @@ def read_npz(path: Path) -> CtVolume:
         # A packed file of a few bytes may say that it unpacks to anything.
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(member.file_size for member in archive.infolist())
-        if unpacked > 4 * VOXELS_MAX:
-            raise VolumeError(f"{path} unpacks to {unpacked} bytes")
+            if unpacked > VOLUME_BYTES_MAX:
+                raise VolumeError(
+                    f"{path} unpacks to {unpacked} bytes; allowed are {VOLUME_BYTES_MAX}"
+                )
+            for name in sorted({"hu.npy", "spacing_mm.npy"} & set(archive.namelist())):
+                _check_array(path, archive, name)
         # Opened here: numpy leaves the file open where it is damaged.
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
             missing = [key for key in ("hu", "spacing_mm") if key not in stored.files]
@@ -44,7 +50,7 @@ def read_npz(path: Path) -> CtVolume:
     # numpy and zipfile meet damaged files with many kinds of errors; each means the same here.
     except Exception as error:
         raise VolumeError(f"{path} is not a readable npz file") from error
-    if hu.dtype.kind not in "iuf" or hu.size > VOXELS_MAX:
+    if hu.dtype.kind not in "iuf":
         raise VolumeError(f"{path}: hu holds {hu.dtype}, not numbers of a CT volume")
     if spacing.shape != (3,) or spacing.dtype.kind not in "iuf":
         raise VolumeError(f"{path}: spacing_mm must be three numbers (z, y, x)")
@@ -53,3 +59,23 @@ def read_npz(path: Path) -> CtVolume:
     return checked_volume(
         hu, (z, y, x), affine, is_hu=True, source="npz", name=str(path), axes="LPI"
     )
+
+
+def _check_array(path: Path, archive: zipfile.ZipFile, name: str) -> None:
+    """Refuse an array whose header says more than its member holds: numpy would make room for it.
+
+    Raises:
+        VolumeError: The array is larger than allowed, or than its member.
+    """
+    with archive.open(name) as member:
+        version = np.lib.format.read_magic(member)
+        if version == (1, 0):
+            shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+        else:
+            shape, _, dtype = np.lib.format.read_array_header_2_0(member)
+        header_bytes = member.tell()
+    check_volume_bytes(f"{path}: {name}", shape, max(dtype.itemsize, 4))
+    if dtype.hasobject:
+        raise VolumeError(f"{path}: {name} holds objects, not numbers")
+    if header_bytes + math.prod(shape) * dtype.itemsize > archive.getinfo(name).file_size:
+        raise VolumeError(f"{path}: {name} says that it has the shape {shape}, and is shorter")
