@@ -5,7 +5,6 @@ Other arrays in the file are ignored. Pickled objects are refused.
 
 from __future__ import annotations
 
-import math
 import zipfile
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 from peer_client.ct.byte_limits import VOLUME_BYTES_MAX
 from peer_client.ct.errors import VolumeError
 from peer_client.ct.volume import CtVolume, check_volume_bytes, checked_volume
+from peer_client.stored_arrays import ArraysRefusedError, check_array_header
 
 
 def read_npz(path: Path) -> CtVolume:
@@ -38,7 +38,8 @@ def read_npz(path: Path) -> CtVolume:
                     f"{path} unpacks to {unpacked} bytes; allowed are {VOLUME_BYTES_MAX}"
                 )
             for name in sorted({"hu.npy", "spacing_mm.npy"} & set(archive.namelist())):
-                _check_array(path, archive, name)
+                shape, dtype = check_array_header(archive, name)
+                check_volume_bytes(f"{path}: {name}", shape, max(dtype.itemsize, 4))
         # Opened here: numpy leaves the file open where it is damaged.
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
             missing = [key for key in ("hu", "spacing_mm") if key not in stored.files]
@@ -47,6 +48,8 @@ def read_npz(path: Path) -> CtVolume:
             hu, spacing = stored["hu"], stored["spacing_mm"]
     except VolumeError:
         raise
+    except ArraysRefusedError as error:
+        raise VolumeError(f"{path}: {error}") from error
     # numpy and zipfile meet damaged files with many kinds of errors; each means the same here.
     except Exception as error:
         raise VolumeError(f"{path} is not a readable npz file") from error
@@ -59,23 +62,3 @@ def read_npz(path: Path) -> CtVolume:
     return checked_volume(
         hu, (z, y, x), affine, is_hu=True, source="npz", name=str(path), axes="LPI"
     )
-
-
-def _check_array(path: Path, archive: zipfile.ZipFile, name: str) -> None:
-    """Refuse an array whose header says more than its member holds: numpy would make room for it.
-
-    Raises:
-        VolumeError: The array is larger than allowed, or than its member.
-    """
-    with archive.open(name) as member:
-        version = np.lib.format.read_magic(member)
-        if version == (1, 0):
-            shape, _, dtype = np.lib.format.read_array_header_1_0(member)
-        else:
-            shape, _, dtype = np.lib.format.read_array_header_2_0(member)
-        header_bytes = member.tell()
-    check_volume_bytes(f"{path}: {name}", shape, max(dtype.itemsize, 4))
-    if dtype.hasobject:
-        raise VolumeError(f"{path}: {name} holds objects, not numbers")
-    if header_bytes + math.prod(shape) * dtype.itemsize > archive.getinfo(name).file_size:
-        raise VolumeError(f"{path}: {name} says that it has the shape {shape}, and is shorter")
