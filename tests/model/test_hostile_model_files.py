@@ -206,9 +206,7 @@ HOSTILE_WEIGHTS: dict[str, tuple[Callable[[Any], None], str]] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("make", "sentence"), HOSTILE_WEIGHTS.values(), ids=HOSTILE_WEIGHTS.keys()
-)
+@pytest.mark.parametrize(("make", "sentence"), HOSTILE_WEIGHTS.values(), ids=HOSTILE_WEIGHTS.keys())
 def test_weights_that_are_not_the_networks_own_plain_numbers_are_refused(
     make: Callable[[Any], None], sentence: str, own: Path
 ) -> None:
