@@ -226,3 +226,12 @@ def test_members_that_lead_outside_are_never_unpacked(own: Path) -> None:
 
     assert np.array_equal(get_vector(load(own)), vector)
     assert not (own.parent.parent / "outside.txt").exists()
+
+
+def test_keras_own_loader_in_place_of_ours_lets_the_file_choose_its_classes(tmp_path) -> None:
+    path = tmp_path / "chosen.keras"
+    keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(3)]).save(path)
+
+    assert isinstance(keras.saving.load_model(path, compile=False), keras.Sequential)
+    with pytest.raises(ModelFileError, match="it holds a Sequential"):
+        load(path)
