@@ -86,8 +86,8 @@ def _child(system: str, *numbers: int) -> Row:
 
 def measure_ours(parameters: int, hospitals: int, bits: int) -> Row:
     """Time one hospital's whole round, and the chaincode's part."""
-    from chaincode.aggregate import validate_and_add
-    from chaincode.shares import check_round_key, find_round_key, interpolate
+    from chaincode.records.sums import validate_and_add
+    from chaincode.roundkey.shares import check_round_key, find_round_key, interpolate
     from peer_client.sealing import open_sum
     from tests.support.sealed_round import SealedRound
 
@@ -174,7 +174,7 @@ def _answer(played: Any, own: str, received: Any) -> Any:
 
 def _add(uploads: Sequence[memoryview], rows: int) -> Any:
     """What a client does again before it answers: validate, add, hash."""
-    from chaincode.aggregate import validate_and_add
+    from chaincode.records.sums import validate_and_add
 
     total, invalid = validate_and_add(uploads, rows)
     assert not invalid

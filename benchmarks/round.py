@@ -70,7 +70,7 @@ def initial(parameters: int) -> NDArray[np.float32]:
 
 def terms_of(parameters: int, bits: int, rounds: int) -> Any:
     """Return the terms of a study with one tensor of so many values."""
-    from chaincode.study import (
+    from chaincode.records.study import (
         Architecture,
         Deadlines,
         Ordering,
@@ -253,7 +253,7 @@ def measure(root: Path, parameters: int, bits: int, rounds: int) -> dict[str, An
     with member_client(root / "ucsd") as client:
         chain = check_chain(client.ledger, study=STUDY)
     on_chain = [chain.bytes_by_round[number] for number in sorted(seen) if number > 1]
-    from chaincode.terms import round_parameters
+    from chaincode.records.terms import round_parameters
 
     derived = round_parameters(terms)
     return {

@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from chaincode import keys
-from chaincode.keys import composite
 from chaincode.ledger import Creator, CreatorLike, Ledger, Modification
+from chaincode.records import keys
+from chaincode.records.keys import composite
 
 Version = tuple[int, int]  # block and place in it
 Handler = Callable[[Ledger, Sequence[bytes]], bytes]
@@ -153,7 +153,7 @@ class MemoryLedger:
         """Make an empty channel.
 
         Args:
-            handler: The chaincode, `chaincode.contract.invoke`.
+            handler: The chaincode, `chaincode.contract.dispatch.invoke`.
             hospitals: MSPs that endorse; each owns a collection ``updates_<MSP>`` of which all
                 are members.
             channel: Its name.

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chaincode.contract import invoke
-from chaincode.errors import RuleError
+from chaincode.contract.dispatch import invoke
+from chaincode.records.errors import RuleError
 from network.freed_memory import keep_freed_memory
 from network.shim.errors import ShimError
 from network.shim.server import serve

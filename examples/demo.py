@@ -264,7 +264,7 @@ def phase_seconds(demo: Demo) -> dict[int, dict[str, float]]:
 
 def report(demo: Demo) -> list[Path]:
     """Write the table and the pictures, print the table, and return what was written."""
-    from chaincode.records import RoundState
+    from chaincode.records.round import RoundState
     from peer_client.client import member_client
     from peer_client.report import write_report
     from peer_client.study_report import round_rows

@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaincode.records import Round
-from chaincode.study import Study
-from chaincode.terms import round_parameters
+from chaincode.records.round import Round
+from chaincode.records.study import Study
+from chaincode.records.terms import round_parameters
 from peer_client import lineage
 from peer_client.errors import BundleMissingError, ChainBrokenError, SumMismatchError
 from peer_client.ledger import HospitalLedger, LedgerBlock

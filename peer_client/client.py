@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chaincode.errors import StudyFinishedError, StudyNotInForceError
-from chaincode.study import Study
-from chaincode.terms import round_parameters
+from chaincode.records.errors import StudyFinishedError, StudyNotInForceError
+from chaincode.records.study import Study
+from chaincode.records.terms import round_parameters
 from network.consortium.member import MemberDirectory
 from network.errors import NetworkError
 from peer_client import lineage

@@ -2,7 +2,7 @@
 
 A pure function of the round's record, of what this hospital has done so far, and of the time: no
 ledger, no file, no clock. So a client that was stopped anywhere decides as it would have decided,
-and every line of the table can be tested. The table of states is in `chaincode/rounds.py`, which
+and every line of the table can be tested. The table of states is in `chaincode/records/states.py`, which
 holds the ledger's side of it.
 
 Closing a phase is anybody's to do. The first hospital of the round's order acts at once, the others

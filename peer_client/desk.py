@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from chaincode.parameters import RoundParameters
-from chaincode.study import Study, StudyHospital
+from chaincode.records.study import Study, StudyHospital
+from chaincode.roundkey.parameters import RoundParameters
 from peer_client.errors import NotOfStudyError
 from peer_client.ledger import HospitalLedger, Roots, Signer
 from peer_client.store import StudyStore

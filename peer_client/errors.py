@@ -2,7 +2,7 @@
 
 Codes 60 to 69; each has a page docs/errors/<code>.md. Errors of the parts beneath (network,
 sealing, update, CT, model) are passed on as they are: they carry a code and a hint of their own. So
-are the chaincode's refusals: `chaincode.errors` has one class for each rule.
+are the chaincode's refusals: `chaincode.records.errors` has one class for each rule.
 """
 
 from __future__ import annotations

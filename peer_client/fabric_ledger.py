@@ -15,7 +15,7 @@ import threading
 from collections.abc import Collection, Iterator, Mapping
 from types import TracebackType
 
-from chaincode.errors import RuleError, from_message
+from chaincode.records.errors import RuleError, from_message
 from network.consortium.member import MemberDirectory
 from network.errors import NetworkError
 from network.gateway.contract import Contract

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chaincode.study import Study
+from chaincode.records.study import Study
 from model.evaluation import auc_interval, patient_scores
 from model.overlap import dice
 from model.sampling import TrainingSlices

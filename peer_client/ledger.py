@@ -132,7 +132,7 @@ class HospitalLedger(Protocol):
 
         Raises:
             PrivateDataError: The own peer may not or cannot read a private value.
-            RuleError: The chaincode refused (`chaincode.errors`).
+            RuleError: The chaincode refused (`chaincode.records.errors`).
         """
 
     def submit(
@@ -151,7 +151,7 @@ class HospitalLedger(Protocol):
             own_peer_only: Let the own peer alone endorse (private writes to the own collection).
 
         Raises:
-            RuleError: The chaincode refused (`chaincode.errors`).
+            RuleError: The chaincode refused (`chaincode.records.errors`).
             ConflictError: Another transaction came first.
         """
 

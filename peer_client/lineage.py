@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chaincode.parameters import RoundParameters
-from chaincode.records import Round, RoundState
-from chaincode.shares import read_round_key
-from chaincode.study import Study
+from chaincode.records.round import Round, RoundState
+from chaincode.records.study import Study
+from chaincode.roundkey.parameters import RoundParameters
+from chaincode.roundkey.shares import read_round_key
 from peer_client import round_records
 from peer_client.errors import ChainBrokenError, StudyClaimError
 from peer_client.ledger import HospitalLedger

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 
-from chaincode.errors import from_message
 from chaincode.ledger import Creator
 from chaincode.memory_ledger import (
     MVCC_READ_CONFLICT,
@@ -20,6 +19,7 @@ from chaincode.memory_ledger import (
     MemoryEndorseError,
     MemoryLedger,
 )
+from chaincode.records.errors import from_message
 from peer_client.ledger import (
     Committed,
     ConflictError,

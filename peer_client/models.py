@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chaincode.study import Study
+from chaincode.records.study import Study
 from peer_client.errors import NoModelError
 from peer_client.report import RESEARCH_USE
 from peer_client.store import JSON_BYTES_MAX, ModelState, StudyStore, read_file, write_file

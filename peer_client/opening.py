@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import json
 
-from chaincode.canonical import encode, plain, sha256_hex
-from chaincode.records import ConfirmationClaim
-from chaincode.shares import ShareSums, find_round_key, read_share_sum
+from chaincode.records.canonical import encode, plain, sha256_hex
+from chaincode.records.round import ConfirmationClaim
+from chaincode.roundkey.shares import ShareSums, find_round_key, read_share_sum
 from peer_client import lineage, submission
 from peer_client.desk import Desk
 from peer_client.errors import SumMismatchError

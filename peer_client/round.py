@@ -17,7 +17,7 @@ import logging
 import time
 from dataclasses import dataclass, field
 
-from chaincode.errors import (
+from chaincode.records.errors import (
     AbandonError,
     ChunkError,
     DeadlineError,
@@ -30,7 +30,7 @@ from chaincode.errors import (
     TooFewContributorsError,
     TooFewError,
 )
-from chaincode.shares import RoundKeyError
+from chaincode.roundkey.shares import RoundKeyError
 from peer_client import opening, submission
 from peer_client.decision import (
     CLOSING,

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
-from chaincode.canonical import Record, encode
-from chaincode.errors import UnknownRoundError
-from chaincode.records import (
+from chaincode.records.canonical import Record, encode
+from chaincode.records.errors import UnknownRoundError
+from chaincode.records.round import (
     Aggregate,
     Confirmation,
     Join,

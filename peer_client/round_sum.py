@@ -6,7 +6,7 @@ Either way it is held against the ledger's record before anybody works with it
 
 from __future__ import annotations
 
-from chaincode.records import Aggregate
+from chaincode.records.round import Aggregate
 from peer_client.desk import Desk
 from peer_client.errors import SumMismatchError
 from peer_client.round_records import RoundRecords

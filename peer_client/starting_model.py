@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from chaincode.study import Study, Weight
+    from chaincode.records.study import Study, Weight
     from peer_client.store import StudyStore
 
 

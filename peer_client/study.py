@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from chaincode.canonical import encode
-from chaincode.errors import UnknownStudyError
-from chaincode.study import Study
-from chaincode.terms import check_terms
+from chaincode.records.canonical import encode
+from chaincode.records.errors import UnknownStudyError
+from chaincode.records.study import Study
+from chaincode.records.terms import check_terms
 from peer_client.errors import NotOfStudyError, StudyClaimError
 from peer_client.ledger import Committed, HospitalLedger, OrderingClaim, query
 

@@ -15,8 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from chaincode.parameters import derive
-from chaincode.study import (
+from chaincode.records.study import (
     Architecture,
     Deadlines,
     Ordering,
@@ -25,6 +24,7 @@ from chaincode.study import (
     Weight,
     weights_digest,
 )
+from chaincode.roundkey.parameters import derive
 from model.config import CapsNetConfig
 from model.weights import WeightSpec, initial_vector, specs
 from network.consortium.yaml_limits import read_yaml_text

@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from chaincode.canonical import encode, plain
-from chaincode.errors import ChunkAbsentError, ChunkHashError
-from chaincode.records import CHUNK_BYTES, Chunk, JoinSignature, Manifest, Round
+from chaincode.records.canonical import encode, plain
+from chaincode.records.errors import ChunkAbsentError, ChunkHashError
+from chaincode.records.round import CHUNK_BYTES, Chunk, JoinSignature, Manifest, Round
 from network.errors import NetworkError
 from peer_client import lineage
 from peer_client.desk import Desk, Notice, TrainingTask

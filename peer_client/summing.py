@@ -14,17 +14,17 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from chaincode.aggregate import add_ciphertexts, validate_ciphertext
-from chaincode.errors import RuleError
-from chaincode.parameters import RoundParameters
-from chaincode.records import (
+from chaincode.records.errors import RuleError
+from chaincode.records.round import (
     BLOCK_POLYNOMIALS,
     Aggregate,
     Manifest,
     UploadLayout,
     aggregate_digest,
 )
-from chaincode.study import Study
+from chaincode.records.study import Study
+from chaincode.records.sums import add_ciphertexts, validate_ciphertext
+from chaincode.roundkey.parameters import RoundParameters
 from peer_client.errors import BundleMissingError, SumMismatchError
 from peer_client.ledger import HospitalLedger, PrivateDataError
 from peer_client.round_records import RoundRecords

@@ -58,8 +58,8 @@ def study(member: Path | None, name: str, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    from chaincode.canonical import encode
-    from chaincode.study import Study
+    from chaincode.records.canonical import encode
+    from chaincode.records.study import Study
     from peer_client.study import agreement_lines
 
     print_fields("terms:", agreement_lines(Study.from_text(encode(found["record"]))))

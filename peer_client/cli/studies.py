@@ -80,7 +80,7 @@ def approve(
     A study is in force when a majority of its hospitals approved it. The text's SHA-256 is
     computed here from the terms shown.
     """
-    from chaincode.errors import OtherStudyTextError
+    from chaincode.records.errors import OtherStudyTextError
     from peer_client import study as studies
     from peer_client.client import member_client
 
@@ -107,7 +107,7 @@ def approve(
 
 def _proposed(ledger: Any, name: str, wait_s: float) -> Any:
     """Return a study, waiting for its proposal."""
-    from chaincode.errors import UnknownStudyError
+    from chaincode.records.errors import UnknownStudyError
     from peer_client.study import read_study
 
     end = time.monotonic() + wait_s
@@ -207,7 +207,7 @@ def parameters(
 
     Unsafe or overflowing combinations are refused with the reason.
     """
-    from chaincode.parameters import derive
+    from chaincode.roundkey.parameters import derive
 
     found = derive(hospitals, bits, parameters, contributors_min=contributors_min)
     values = {

@@ -63,7 +63,7 @@ def train(
     never encrypts an update or answers twice. After a round it chooses on its own validation
     patients what it serves: its own model, the shared one, the adapted one, or a mixture.
     """
-    from chaincode.errors import StudyFinishedError
+    from chaincode.records.errors import StudyFinishedError
     from network.freed_memory import keep_freed_memory
     from peer_client.cli.live import Counter, LiveRound
     from peer_client.client import (

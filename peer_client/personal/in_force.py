@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chaincode.study import Study
+from chaincode.records.study import Study
 from peer_client.models import current_model, facts_of, network_with
 from peer_client.personal.reading import Decider, open_decider
 from peer_client.personal.served import LabelScheme, read_facts

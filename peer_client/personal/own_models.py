@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from chaincode.study import Study
+from chaincode.records.study import Study
 from model.sampling import TrainingSlices
 from peer_client.desk import TrainingProgress
 from peer_client.errors import StoreError

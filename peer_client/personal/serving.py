@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from chaincode.study import Study
+from chaincode.records.study import Study
 from peer_client.ct.cohort import UNLABELLED, Cohort, SliceSet
 from peer_client.desk import OutOfTimeError, ServingProgress, TrainingProgress, TrainingTask
 from peer_client.evaluation.readings import thinned

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chaincode.parameters import RING_DEGREE, SHARE_PRIME, RoundParameters
+from chaincode.roundkey.parameters import RING_DEGREE, SHARE_PRIME, RoundParameters
 from peer_client.sealing.boxes import SealingKey
 from peer_client.sealing.errors import ShareRefusedError
 from peer_client.sealing.journal import Journal

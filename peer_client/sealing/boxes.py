@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric import mlkem, x25519
 from numpy.typing import NDArray
 
-from chaincode.frame import digest
-from chaincode.parameters import BOX_BYTES, SEALING_KEY_BYTES, SHARE_BYTES, SHARE_PRIME
+from chaincode.roundkey.frame import digest
+from chaincode.roundkey.parameters import BOX_BYTES, SEALING_KEY_BYTES, SHARE_BYTES, SHARE_PRIME
 from peer_client.sealing.errors import SealingInputError, SecretWipedError
 from peer_client.sealing.wiping import wipe
 

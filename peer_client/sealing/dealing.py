@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from chaincode.parameters import RING_DEGREE, SHARE_PRIME
+from chaincode.roundkey.parameters import RING_DEGREE, SHARE_PRIME
 from peer_client.sealing.round_secret import RoundSecret
 from peer_client.sealing.sampling import KeyStream, field_elements
 from peer_client.sealing.wiping import wipe

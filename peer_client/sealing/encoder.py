@@ -15,7 +15,7 @@ Ciphertexts enter as SEAL's own bytes: a prefix of 113 bytes, constant for given
 parameters, before the residues of both polynomials. The prefix is taken from a
 ciphertext of this very library and its fields are checked, so another version with
 another layout is refused instead of misread. Only residues of exact length and below
-q may be handed in (`chaincode.aggregate` checks): SEAL's loader is more lenient than
+q may be handed in (`chaincode.records.sums` checks): SEAL's loader is more lenient than
 is good (docs/security.md, "Hostile bytes").
 """
 
@@ -30,8 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 from Pyfhel import PyCtxt, Pyfhel, PyPtxt
 
-from chaincode import ntt, ring
-from chaincode.parameters import (
+from chaincode.roundkey import ntt, ring
+from chaincode.roundkey.parameters import (
     MODULUS,
     NOISE_BOUND,
     POLYNOMIAL_BYTES,
@@ -160,7 +160,7 @@ class UpdateEncoder:
         return self._first(loaded)
 
     def add(self, ciphertexts: Sequence[ring.Residues], public: ring.Residues) -> ring.Residues:
-        """Pyfhel's own sum of ciphertexts; `chaincode.ring.add` must give the same bytes.
+        """Pyfhel's own sum of ciphertexts; `chaincode.roundkey.ring.add` must give the same bytes.
 
         Args:
             ciphertexts: c0 of each, shape (4096,).

@@ -1,6 +1,6 @@
 """What encrypting, sharing, answering and opening can refuse, as one small tree.
 
-Codes 52 to 58 (50 and 51 belong to `chaincode.parameters` and `chaincode.shares`);
+Codes 52 to 58 (50 and 51 belong to `chaincode.roundkey.parameters` and `chaincode.roundkey.shares`);
 each has a page docs/errors/<code>.md. No message ever holds a secret, a share or a
 weight: sizes, names and public digests only.
 """

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from chaincode.records import join_statement
+from chaincode.records.round import join_statement
 from network.errors import CertificateError
 from network.wire.identity import verify_signature
 from peer_client.sealing.errors import JoinSignatureError

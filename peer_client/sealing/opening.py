@@ -11,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from chaincode import ring
-from chaincode.expansion import expand
-from chaincode.parameters import MODULUS, RING_DEGREE, RoundParameters
-from chaincode.shares import RoundKeyError, check_round_key
+from chaincode.roundkey import ring
+from chaincode.roundkey.expansion import expand
+from chaincode.roundkey.parameters import MODULUS, RING_DEGREE, RoundParameters
+from chaincode.roundkey.shares import RoundKeyError, check_round_key
 from peer_client.sealing.encoder import encoder_for
 from peer_client.sealing.errors import OpeningError
 from peer_client.sealing.upload import BLOCK

@@ -15,8 +15,8 @@ from typing import NoReturn, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from chaincode import ntt, ring
-from chaincode.parameters import RING_DEGREE
+from chaincode.roundkey import ntt, ring
+from chaincode.roundkey.parameters import RING_DEGREE
 from peer_client.sealing.errors import SecretWipedError
 from peer_client.sealing.sampling import KeyStream, binomial
 from peer_client.sealing.wiping import wipe

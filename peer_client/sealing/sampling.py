@@ -13,7 +13,7 @@ import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
 from numpy.typing import NDArray
 
-from chaincode.parameters import NOISE_BOUND, SHARE_PRIME
+from chaincode.roundkey.parameters import NOISE_BOUND, SHARE_PRIME
 from peer_client.sealing.wiping import wipe
 
 #: Bytes of stream for one centred binomial number: 64 + 20 = 84 = 2 eta fair bits.

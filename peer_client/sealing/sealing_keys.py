@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from chaincode.frame import digest
+from chaincode.roundkey.frame import digest
 from peer_client.sealing.boxes import PRIVATE_BYTES, SealingKey
 from peer_client.sealing.errors import MemoryStorageError
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from chaincode.frame import digest, frame
-from chaincode.parameters import SEALING_KEY_BYTES, RoundParameters
+from chaincode.roundkey.frame import digest, frame
+from chaincode.roundkey.parameters import SEALING_KEY_BYTES, RoundParameters
 from peer_client.sealing.errors import SealingInputError
 
 
@@ -28,7 +28,7 @@ class RoundTranscript:
 
     Attributes:
         joined_sha256: Binds the joined, their points and keys; every box is bound to it. Equals
-            `chaincode.records.joined_digest`.
+            `chaincode.records.round.joined_digest`.
 
     Raises:
         SealingInputError: The joined are not in MSP order, come twice, share a

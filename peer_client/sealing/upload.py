@@ -8,7 +8,7 @@ randomness hashed with the round and the update: two clones of one machine that 
 the same random bytes still get different secrets for different updates. They are
 overwritten before the call returns; only the upload's bytes leave. The upload is the
 ciphertext, then one sealed share for each joined hospital in MSP order
-(`chaincode.records.UploadLayout`).
+(`chaincode.records.round.UploadLayout`).
 
 `seal_update_once` is how a client calls it: stored and journalled before any byte can
 be sent, never encrypted a second time.
@@ -24,10 +24,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from chaincode import ntt, ring
-from chaincode.expansion import expand
-from chaincode.frame import frame
-from chaincode.parameters import RING_DEGREE, RoundParameters
+from chaincode.roundkey import ntt, ring
+from chaincode.roundkey.expansion import expand
+from chaincode.roundkey.frame import frame
+from chaincode.roundkey.parameters import RING_DEGREE, RoundParameters
 from peer_client.sealing.boxes import seal
 from peer_client.sealing.dealing import deal
 from peer_client.sealing.encoder import encoder_for
@@ -39,7 +39,7 @@ from peer_client.sealing.transcript import RoundTranscript
 from peer_client.sealing.wiping import release_freed_memory, wipe
 from peer_client.update.packing import pack
 
-#: Polynomials worked on at once; their scratch stays in cache (see `chaincode.ntt.BATCH`).
+#: Polynomials worked on at once; their scratch stays in cache (see `chaincode.roundkey.ntt.BATCH`).
 BLOCK: Final = ntt.BATCH
 ENTROPY_BYTES: Final = 32
 #: What is drawn, each from a key stream of its own.
@@ -246,7 +246,7 @@ def _seed(
 
 
 def _secret_digest(*parts: int | str | bytes) -> bytes:
-    """`chaincode.frame.digest`, without leaving the framed parts in memory."""
+    """`chaincode.roundkey.frame.digest`, without leaving the framed parts in memory."""
     framed = frame(*parts)
     hashed = hashlib.sha256(framed).digest()
     wipe(framed)

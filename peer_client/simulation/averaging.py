@@ -15,8 +15,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from chaincode.parameters import derive
-from chaincode.study import Weight
+from chaincode.records.study import Weight
+from chaincode.roundkey.parameters import derive
 from model.weights import WeightSpec
 from peer_client.update import (
     QuantisationReport,

@@ -18,10 +18,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from chaincode.contract import invoke
+from chaincode.contract.dispatch import invoke
 from chaincode.memory_ledger import MemoryLedger
-from chaincode.study import Study
-from chaincode.terms import round_parameters
+from chaincode.records.study import Study
+from chaincode.records.terms import round_parameters
 from peer_client.decision import Act
 from peer_client.desk import Desk, Notice, Trainer, TrainingProgress, TrainingTask
 from peer_client.ledger import OrderingClaim

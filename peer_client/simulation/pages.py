@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chaincode.study import Study
-from chaincode.terms import round_parameters
+from chaincode.records.study import Study
+from chaincode.records.terms import round_parameters
 from peer_client.ct.cohort import Cohort
 from peer_client.personal.ledger_figures import in_words
 from peer_client.report import RESEARCH_USE, MaskPicture, RoundRow, write_report

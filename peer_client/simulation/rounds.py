@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chaincode.study import Study
+from chaincode.records.study import Study
 from peer_client.desk import Trainer, TrainingProgress, TrainingTask
 from peer_client.simulation.averaging import PlainAverage
 from peer_client.store import ModelState, StudyStore

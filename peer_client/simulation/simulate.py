@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chaincode.study import Study
+from chaincode.records.study import Study
 from model.decision import fit_decision
 from peer_client.ct.cohort import Cohort, load_cohort
 from peer_client.ct.hospitals import HospitalData

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from chaincode.study import Study
+from chaincode.records.study import Study
 from peer_client.ct.hospitals import HospitalData
 from peer_client.ledger import OrderingClaim
 from peer_client.simulation.errors import RecipeError
@@ -79,7 +79,7 @@ def continued(study: Study, model: ModelState) -> Study:
     """
     nano: NDArray[np.int64] = np.maximum(np.rint(model.scales * NANO).astype(np.int64), 1)
     scales = iter(nano.tolist())
-    from chaincode.study import weights_digest
+    from chaincode.records.study import weights_digest
 
     weights = tuple(
         weight if weight.group == "personal" else replace(weight, clip_nano=next(scales))

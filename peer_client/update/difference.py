@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-from chaincode.frame import frame
+from chaincode.roundkey.frame import frame
 from peer_client.update.errors import WeightManifestError
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from chaincode.parameters import RING_DEGREE, RoundParameters
+from chaincode.roundkey.parameters import RING_DEGREE, RoundParameters
 from peer_client.update.errors import PackedRangeError
 
 
@@ -27,7 +27,7 @@ def pack(values: NDArray[np.int64], parameters: RoundParameters) -> NDArray[np.i
     Returns:
         Slot values in [0, t), shape (ceil(count / (K n)), 4096); unused places hold 0.
 
-    >>> from chaincode.parameters import derive
+    >>> from chaincode.roundkey.parameters import derive
     >>> p = derive(4, 8, 3)
     >>> slots = pack(np.array([1, 2, 3]), p)
     >>> slots.shape, slots[0, :4].tolist(), unpack(slots, 3, p, contributors=1).tolist()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from chaincode.study import GROUP_ALL, GROUP_MASKS, GROUP_PERSONAL, Study, Weight
+from chaincode.records.study import GROUP_ALL, GROUP_MASKS, GROUP_PERSONAL, Study, Weight
 from peer_client.update.errors import ClipRangeError, WeightManifestError
 
 NANO = 1_000_000_000

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chaincode.errors import (
+from chaincode.records.errors import (
     FalseShareSumError,
     ForeignCertificateError,
     NotAMemberError,
@@ -18,8 +18,8 @@ from chaincode.errors import (
     SpentUpdateError,
     UnknownStudyError,
 )
-from chaincode.parameters import MODULUS
-from chaincode.terms import round_parameters
+from chaincode.records.terms import round_parameters
+from chaincode.roundkey.parameters import MODULUS
 from peer_client import submission
 from peer_client.decision import Act
 from peer_client.errors import NotOfStudyError

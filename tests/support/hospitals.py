@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chaincode.contract import invoke
+from chaincode.contract.dispatch import invoke
 from chaincode.memory_ledger import MemoryLedger
-from chaincode.study import (
+from chaincode.records.study import (
     Architecture,
     Deadlines,
     Ordering,
@@ -31,7 +31,7 @@ from chaincode.study import (
     Weight,
     weights_digest,
 )
-from chaincode.terms import round_parameters
+from chaincode.records.terms import round_parameters
 from network.consortium.member import MemberDirectory
 from peer_client.decision import Act
 from peer_client.desk import Desk, TrainingProgress, TrainingTask

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from chaincode import ring
-from chaincode.parameters import RING_DEGREE, RoundParameters, derive
-from chaincode.records import UploadLayout
-from chaincode.shares import Shares, read_share_sum
+from chaincode.records.round import UploadLayout
+from chaincode.roundkey import ring
+from chaincode.roundkey.parameters import RING_DEGREE, RoundParameters, derive
+from chaincode.roundkey.shares import Shares, read_share_sum
 from peer_client.sealing import (
     Joined,
     ReceivedBox,

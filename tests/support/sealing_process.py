@@ -13,7 +13,7 @@ import sys
 import numpy as np
 from numpy.typing import NDArray
 
-from chaincode.parameters import POLYNOMIAL_BYTES, derive
+from chaincode.roundkey.parameters import POLYNOMIAL_BYTES, derive
 from network.freed_memory import keep_freed_memory
 from peer_client.sealing import (
     Joined,

@@ -6,7 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from chaincode.study import Architecture, Deadlines, Ordering, Study, StudyHospital, weights_digest
+from chaincode.records.study import (
+    Architecture,
+    Deadlines,
+    Ordering,
+    Study,
+    StudyHospital,
+    weights_digest,
+)
 from model.config import CapsNetConfig
 from model.weights import specs
 from peer_client.ct.cohort import Cohort, SliceSet

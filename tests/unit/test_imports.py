@@ -11,9 +11,9 @@ import pytest
 @pytest.mark.parametrize(
     ("start", "absent"),
     [
-        ("chaincode.contract", "peer_client"),
-        ("chaincode.contract", "grpc"),
-        ("chaincode.contract", "tensorflow"),
+        ("chaincode.contract.dispatch", "peer_client"),
+        ("chaincode.contract.dispatch", "grpc"),
+        ("chaincode.contract.dispatch", "tensorflow"),
         ("chaincode.memory_ledger", "network"),
         ("network.cli", "chaincode"),
         ("network.cli", "peer_client"),

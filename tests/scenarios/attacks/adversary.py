@@ -11,10 +11,10 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from chaincode import ring
-from chaincode.expansion import expand
-from chaincode.parameters import RING_DEGREE
-from chaincode.shares import RoundKeyError, Shares, check_round_key
+from chaincode.roundkey import ring
+from chaincode.roundkey.expansion import expand
+from chaincode.roundkey.parameters import RING_DEGREE
+from chaincode.roundkey.shares import RoundKeyError, Shares, check_round_key
 from peer_client.sealing.encoder import UpdateEncoder
 from peer_client.update.errors import PackedRangeError
 from peer_client.update.packing import unpack

@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from chaincode.parameters import RING_DEGREE
-from chaincode.shares import interpolate
+from chaincode.roundkey.parameters import RING_DEGREE
+from chaincode.roundkey.shares import interpolate
 from peer_client.sealing import upload
 from tests.scenarios.attacks.adversary import is_opened, shares_of
 from tests.support.sealed_round import SealedRound

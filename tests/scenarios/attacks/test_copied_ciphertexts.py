@@ -11,9 +11,10 @@ import hashlib
 import numpy as np
 import pytest
 
-from chaincode import contract, ring, rules, shares
+from chaincode.contract import dispatch, rules
 from chaincode.memory_ledger import MemoryEndorseError
-from chaincode.shares import interpolate, read_share_sum
+from chaincode.roundkey import ring, shares
+from chaincode.roundkey.shares import interpolate, read_share_sum
 from peer_client.sealing import (
     RoundTranscript,
     SealedUpload,
@@ -132,7 +133,7 @@ def test_switched_off_rule_of_spent_ciphertexts_lets_the_copy_in(
 ) -> None:
     played = Played().to_submitting().update("EastMSP", "NorthMSP", "SouthMSP")
     monkeypatch.setattr(rules, "unspent", lambda ledger, terms, sha256: "\0spent\0off\0")
-    assert contract.rules.unspent is rules.unspent
+    assert dispatch.rules.unspent is rules.unspent
 
     _submit_copy(played, "WestMSP", played.uploads["EastMSP"])
     played.aggregate()

@@ -18,12 +18,12 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric import mlkem, x25519
 
-from chaincode import aggregate as sums
-from chaincode.canonical import sha256_hex
-from chaincode.errors import RuleError, from_message
 from chaincode.memory_ledger import MemoryEndorseError
-from chaincode.parameters import MODULUS, SHARE_PRIME
-from chaincode.records import Chunk, Manifest
+from chaincode.records import sums
+from chaincode.records.canonical import sha256_hex
+from chaincode.records.errors import RuleError, from_message
+from chaincode.records.round import Chunk, Manifest
+from chaincode.roundkey.parameters import MODULUS, SHARE_PRIME
 from tests.support.sealed_round import SealedRound
 from tests.unit.chaincode.played import CHANNEL, MSPS, Played, join_statement, new_sealing_key, sign
 

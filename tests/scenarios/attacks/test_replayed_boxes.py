@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from chaincode.frame import frame
+from chaincode.roundkey.frame import frame
 from peer_client.sealing import RoundTranscript
 from peer_client.sealing.transcript import Joined
 from tests.support.sealed_round import SealedRound

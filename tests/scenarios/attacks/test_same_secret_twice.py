@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from chaincode import ntt, ring
+from chaincode.roundkey import ntt, ring
 from peer_client.sealing import RoundSecret, SecretWipedError, seal_update, upload
 from peer_client.sealing.sampling import KeyStream
 from tests.support.sealed_round import SealedRound, entropy_of

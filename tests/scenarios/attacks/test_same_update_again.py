@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from chaincode.memory_ledger import MemoryEndorseError
-from chaincode.shares import interpolate
+from chaincode.roundkey.shares import interpolate
 from peer_client.sealing import Journal, SealedUpload, SpentUpdateError, open_sum, seal_update_once
 from peer_client.update import update_digest
 from tests.support.sealed_round import SealedRound, entropy_of

@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from chaincode import shares
 from chaincode.memory_ledger import MemoryEndorseError
-from chaincode.parameters import NOISE_BOUND, SHARE_PRIME
+from chaincode.roundkey import shares
+from chaincode.roundkey.parameters import NOISE_BOUND, SHARE_PRIME
 from peer_client.sealing import OpeningError, open_sum
 from peer_client.sealing import opening as opening_of_sums
 from tests.support.sealed_round import SealedRound

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from chaincode.memory_ledger import MemoryEndorseError
-from chaincode.records import joined_digest
-from chaincode.shares import interpolate
+from chaincode.records.round import joined_digest
+from chaincode.roundkey.shares import interpolate
 from peer_client import submission
 from peer_client.memory_identity import MemoryMember, new_member
 from peer_client.sealing import (

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from chaincode import rules, terms
+from chaincode.contract import rules
 from chaincode.memory_ledger import MemoryEndorseError
-from chaincode.parameters import ParameterError, derive
-from chaincode.shares import interpolate
-from chaincode.study import Ordering
+from chaincode.records import terms
+from chaincode.records.study import Ordering
+from chaincode.roundkey.parameters import ParameterError, derive
+from chaincode.roundkey.shares import interpolate
 from peer_client.sealing import Journal, ShareRefusedError, answer, answer_once, open_boxes
 from tests.scenarios.attacks.adversary import is_opened
 from tests.support.sealed_round import SealedRound

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from chaincode import contract, rounds, rules
-from chaincode.errors import RuleError, SecondAggregateError
+from chaincode.contract import dispatch, rules
 from chaincode.memory_ledger import MemoryEndorseError
-from chaincode.shares import Shares, interpolate, read_share_sum
+from chaincode.records import states
+from chaincode.records.errors import RuleError, SecondAggregateError
+from chaincode.roundkey.shares import Shares, interpolate, read_share_sum
 from peer_client.sealing import Journal, ShareRefusedError, ShareSum, answer_once
 from tests.scenarios.attacks.adversary import is_opened
 from tests.support.sealed_round import SealedRound
@@ -91,7 +92,7 @@ def test_switched_off_rule_of_one_aggregate_lets_the_ledger_record_a_second(
 ) -> None:
     """One aggregate is kept twice over: by the record's key and by the round's state."""
     summed = Played().to_summed()
-    first_time, after = rules.first_time, rounds.after
+    first_time, after = rules.first_time, states.after
 
     def first_time_but(ledger, key, error: type[RuleError], sentence: str) -> None:
         if error is not SecondAggregateError:
@@ -102,11 +103,11 @@ def test_switched_off_rule_of_one_aggregate_lets_the_ledger_record_a_second(
         summed.aggregate()
 
     def after_but(round_record, event):
-        is_it = event is rounds.RoundEvent.AGGREGATE
-        return rounds.RoundState.SUMMED if is_it else after(round_record, event)
+        is_it = event is states.RoundEvent.AGGREGATE
+        return states.RoundState.SUMMED if is_it else after(round_record, event)
 
-    monkeypatch.setattr(rounds, "after", after_but)
-    assert contract.rounds.after is after_but
+    monkeypatch.setattr(states, "after", after_but)
+    assert dispatch.rounds.after is after_but
     summed.aggregate()
 
 

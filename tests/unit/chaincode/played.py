@@ -24,13 +24,11 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 )
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from chaincode import contract, ntt, ring
-from chaincode.expansion import expand
-from chaincode.joining import P256_ORDER
+from chaincode.contract import dispatch
+from chaincode.contract.joining import P256_ORDER
 from chaincode.ledger import Creator, Ledger
 from chaincode.memory_ledger import MemoryLedger, MemoryView, Simulation
-from chaincode.parameters import NOISE_BOUND, RING_DEGREE, SHARE_PRIME, derive
-from chaincode.records import (
+from chaincode.records.round import (
     BOX_BYTES,
     CHUNK_BYTES,
     Aggregate,
@@ -40,7 +38,7 @@ from chaincode.records import (
     UploadLayout,
     join_statement,
 )
-from chaincode.study import (
+from chaincode.records.study import (
     Architecture,
     Deadlines,
     Ordering,
@@ -49,6 +47,9 @@ from chaincode.study import (
     Weight,
     weights_digest,
 )
+from chaincode.roundkey import ntt, ring
+from chaincode.roundkey.expansion import expand
+from chaincode.roundkey.parameters import NOISE_BOUND, RING_DEGREE, SHARE_PRIME, derive
 
 CHANNEL = "consortium"
 STUDY = "lungs"
@@ -170,7 +171,7 @@ class Played:
     def __post_init__(self) -> None:
         """Make identities and an empty ledger."""
         self.ledger = MemoryLedger(
-            contract.invoke,
+            dispatch.invoke,
             hospitals=self.study.msps,
             channel=CHANNEL,
             block_to_live=self.block_to_live,

@@ -8,7 +8,7 @@ import pickle
 import sys
 from pathlib import Path
 
-from chaincode import contract
+from chaincode.contract import dispatch
 from chaincode.memory_ledger import MemoryEndorseError, MemoryLedger
 
 
@@ -21,7 +21,7 @@ def main(path: Path) -> None:
     """Simulate and commit each proposal; print its write set, in the order it was written."""
     recorded = pickle.loads(path.read_bytes())
     ledger = MemoryLedger(
-        contract.invoke, hospitals=recorded["hospitals"], channel=recorded["channel"]
+        dispatch.invoke, hospitals=recorded["hospitals"], channel=recorded["channel"]
     )
     for creator, function, args, transient, now_s in recorded["proposals"]:
         try:

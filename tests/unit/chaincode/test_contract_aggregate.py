@@ -14,22 +14,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaincode import ring
-from chaincode.aggregate import (
+from chaincode.records.errors import (
+    ChunkAbsentError,
+    ChunkHashError,
+    CiphertextLengthError,
+    ResidueError,
+)
+from chaincode.records.round import CHUNK_BYTES, Chunk, Manifest, UploadLayout
+from chaincode.records.sums import (
     add_ciphertexts,
     sum_updates,
     summed_check,
     validate_and_add,
     validate_ciphertext,
 )
-from chaincode.errors import (
-    ChunkAbsentError,
-    ChunkHashError,
-    CiphertextLengthError,
-    ResidueError,
-)
-from chaincode.parameters import MODULUS, POLYNOMIAL_BYTES, derive
-from chaincode.records import CHUNK_BYTES, Chunk, Manifest, UploadLayout
+from chaincode.roundkey import ring
+from chaincode.roundkey.parameters import MODULUS, POLYNOMIAL_BYTES, derive
 
 MSPS = ("AMSP", "BMSP", "CMSP")
 PREFIX_BYTES = 113  # of a SEAL ciphertext before its residues

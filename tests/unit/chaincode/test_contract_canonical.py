@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincode.canonical import LARGEST_INTEGER, decode, encode
-from chaincode.errors import RecordError
-from chaincode.records import Chunk, Manifest, Round, ShareSum, UploadLayout
-from chaincode.study import Study
+from chaincode.records.canonical import LARGEST_INTEGER, decode, encode
+from chaincode.records.errors import RecordError
+from chaincode.records.round import Chunk, Manifest, Round, ShareSum, UploadLayout
+from chaincode.records.study import Study
 from tests.unit.chaincode.played import make_study
 
 MANIFEST = Manifest(

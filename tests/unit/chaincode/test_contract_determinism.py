@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from chaincode.contract import QUERIES, TRANSACTIONS
+from chaincode.contract.dispatch import QUERIES, TRANSACTIONS
 from tests.unit.chaincode.played import CHANNEL, MSPS, STUDY, Played
 
 REPLAY = Path(__file__).with_name("replay.py")

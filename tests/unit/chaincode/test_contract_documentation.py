@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from chaincode.contract import QUERIES, TRANSACTIONS
-from chaincode.errors import RuleError, rules
-from chaincode.rounds import TRANSITIONS
+from chaincode.contract.dispatch import QUERIES, TRANSACTIONS
+from chaincode.records.errors import RuleError, rules
+from chaincode.records.states import TRANSITIONS
 
 DOCS = Path(__file__).parents[3] / "docs"
 

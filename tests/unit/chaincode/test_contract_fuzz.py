@@ -12,32 +12,33 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from chaincode import contract, joining, keys, records
-from chaincode.aggregate import validate_ciphertext
-from chaincode.canonical import Record
-from chaincode.contract import QUERIES, TRANSACTIONS, invoke
-from chaincode.errors import RuleError, from_message
+from chaincode.contract import dispatch, joining
+from chaincode.contract.dispatch import QUERIES, TRANSACTIONS, invoke
+from chaincode.contract.rules import share_values
 from chaincode.ledger import Creator
 from chaincode.memory_ledger import MemoryEndorseError, MemoryPeerError
-from chaincode.parameters import MODULUS, SHARE_PRIME
-from chaincode.rules import share_values
-from chaincode.study import Study
+from chaincode.records import keys, round
+from chaincode.records.canonical import Record
+from chaincode.records.errors import RuleError, from_message
+from chaincode.records.study import Study
+from chaincode.records.sums import validate_ciphertext
+from chaincode.roundkey.parameters import MODULUS, SHARE_PRIME
 from tests.unit.chaincode.played import MSPS, STUDY, Played, new_sealing_key
 
 RECORDS: dict[str, type[Record]] = {
     keys.STUDY: Study,
-    keys.APPROVAL: records.Approval,
-    keys.SUSPENSION: records.Suspension,
-    keys.ROUND: records.Round,
-    keys.JOIN: records.Join,
-    keys.SEALING_KEY: records.Use,
-    keys.UPDATE: records.Manifest,
-    keys.SPENT: records.Use,
-    keys.AGGREGATE: records.Aggregate,
-    keys.SHARE_SUM: records.ShareSum,
-    keys.ROUND_KEY: records.RoundKey,
-    keys.CONFIRMATION: records.Confirmation,
-    keys.GIVE_UP: records.GiveUpVote,
+    keys.APPROVAL: round.Approval,
+    keys.SUSPENSION: round.Suspension,
+    keys.ROUND: round.Round,
+    keys.JOIN: round.Join,
+    keys.SEALING_KEY: round.Use,
+    keys.UPDATE: round.Manifest,
+    keys.SPENT: round.Use,
+    keys.AGGREGATE: round.Aggregate,
+    keys.SHARE_SUM: round.ShareSum,
+    keys.ROUND_KEY: round.RoundKey,
+    keys.CONFIRMATION: round.Confirmation,
+    keys.GIVE_UP: round.GiveUpVote,
 }
 #: Mutants of each kind; together with the examples below more than 10,000.
 MUTANTS = 2_500
@@ -169,7 +170,7 @@ def test_no_mutant_of_a_manifest_is_accepted_but_an_equal_one(submitting: Played
         refused = outcome(submitting, MSPS[0], "submit_update", STUDY, "1", mutant)
         if refused:
             continue
-        read = records.Manifest.from_text(mutant)
+        read = round.Manifest.from_text(mutant)
         # Only the claim about the ciphertext may differ: its bytes are seen when they are added.
         assert read.ciphertext_sha256 != manifest.ciphertext_sha256 or read == manifest
 
@@ -261,4 +262,4 @@ def test_any_bytes_as_a_record_are_read_or_refused(kind: str, data: bytes) -> No
 def test_functions_are_found_by_exact_name_only() -> None:
     for name in (b"Studies", b"studies ", b"__init__", b"invoke", b"_round", b"propose_study\0"):
         with pytest.raises(RuleError):
-            contract.invoke(Recorder(), [name])  # type: ignore[arg-type]
+            dispatch.invoke(Recorder(), [name])  # type: ignore[arg-type]

@@ -6,9 +6,9 @@ from itertools import permutations
 
 import pytest
 
-from chaincode.errors import GateUndecidedError, TooFewConfirmationsError
-from chaincode.gate import Decision, decide
-from chaincode.records import Confirmation
+from chaincode.contract.gate import Decision, decide
+from chaincode.records.errors import GateUndecidedError, TooFewConfirmationsError
+from chaincode.records.round import Confirmation
 from tests.unit.chaincode.played import MSPS, make_study
 
 STUDY = make_study()

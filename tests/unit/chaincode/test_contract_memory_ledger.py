@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import pytest
 
-from chaincode.keys import composite
 from chaincode.ledger import Creator, Ledger
 from chaincode.memory_ledger import (
     DUPLICATE_TXID,
@@ -18,6 +17,7 @@ from chaincode.memory_ledger import (
     MemoryEndorseError,
     MemoryLedger,
 )
+from chaincode.records.keys import composite
 
 HOSPITALS = ("AMSP", "BMSP", "CMSP", "DMSP")
 A = Creator("AMSP", b"certificate of a")

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from chaincode import queries
+from chaincode.contract import queries
 from chaincode.memory_ledger import MemoryEndorseError
 from tests.unit.chaincode.played import MSPS, STUDY, Played, make_study
 

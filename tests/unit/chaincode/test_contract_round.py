@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from chaincode import keys
-from chaincode.canonical import sha256_hex
 from chaincode.memory_ledger import MemoryEndorseError
-from chaincode.study import Weight, weights_digest
+from chaincode.records import keys
+from chaincode.records.canonical import sha256_hex
+from chaincode.records.study import Weight, weights_digest
 from tests.unit.chaincode.played import MSPS, Played, decoded, make_study
 
 

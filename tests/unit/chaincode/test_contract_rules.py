@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from chaincode.errors import RuleError, from_message, rules
 from chaincode.memory_ledger import MemoryEndorseError
+from chaincode.records.errors import RuleError, from_message, rules
 from tests.unit.chaincode.played import Played
 from tests.unit.chaincode.rules import (  # noqa: F401  (each adds its rows to the table)
     agreement,

@@ -5,9 +5,9 @@ import hashlib
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from chaincode import expansion
-from chaincode.frame import digest
-from chaincode.parameters import MODULUS, RING_DEGREE
+from chaincode.roundkey import expansion
+from chaincode.roundkey.frame import digest
+from chaincode.roundkey.parameters import MODULUS, RING_DEGREE
 
 
 def _by_hand(key: bytes) -> list[int]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincode.frame import MAX_INTEGER, digest, frame
+from chaincode.roundkey.frame import MAX_INTEGER, digest, frame
 
 PARTS = st.lists(st.binary(max_size=8) | st.text(max_size=4) | st.integers(0, MAX_INTEGER))
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from chaincode import ntt, ring
-from chaincode.parameters import MODULUS, RING_DEGREE
+from chaincode.roundkey import ntt, ring
+from chaincode.roundkey.parameters import MODULUS, RING_DEGREE
 
 
 def _uniform(rng: np.random.Generator, *shape: int) -> ring.Residues:

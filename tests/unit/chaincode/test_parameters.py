@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaincode.parameters import (
+from chaincode.roundkey.parameters import (
     HOSPITALS_MAX,
     MODULUS,
     NOISE_BOUND,

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincode import ring
-from chaincode.parameters import MODULUS
+from chaincode.roundkey import ring
+from chaincode.roundkey.parameters import MODULUS
 
 EDGES = [0, 1, 2, 2**14 - 1, 2**30 - 1, 2**30, 2**46, MODULUS // 2, MODULUS - 2, MODULUS - 1]
 RESIDUES = st.lists(st.integers(0, MODULUS - 1) | st.sampled_from(EDGES), min_size=1, max_size=20)

@@ -8,10 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaincode import ntt, ring, shares
-from chaincode.expansion import expand
-from chaincode.parameters import NOISE_BOUND, RING_DEGREE, SHARE_PRIME, RoundParameters, derive
-from chaincode.shares import RoundKeyError
+from chaincode.roundkey import ntt, ring, shares
+from chaincode.roundkey.expansion import expand
+from chaincode.roundkey.parameters import (
+    NOISE_BOUND,
+    RING_DEGREE,
+    SHARE_PRIME,
+    RoundParameters,
+    derive,
+)
+from chaincode.roundkey.shares import RoundKeyError
 
 
 class SummedRound:

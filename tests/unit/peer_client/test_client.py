@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chaincode.errors import StudyFinishedError, StudyNotInForceError
+from chaincode.records.errors import StudyFinishedError, StudyNotInForceError
 from peer_client import client
 from peer_client.errors import NotOfStudyError, RoundsAbandonedError, SettingsError
 from peer_client.round import HospitalRound, RoundOutcome

@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 import pytest
 
-from chaincode.errors import SecondJoinError
+from chaincode.records.errors import SecondJoinError
 from network.gateway.errors import EndorseError, EvaluateError, PeerDetail
 from network.gateway.events import ChaincodeEvent
 from network.wire.block import Block, TransactionRow

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chaincode.errors import UnknownStudyError
+from chaincode.records.errors import UnknownStudyError
 from peer_client.ledger import ConflictError
 from tests.support.hospitals import MSPS, MemoryConsortium
 

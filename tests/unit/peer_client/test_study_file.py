@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from chaincode.study import Study
-from chaincode.terms import check_terms
+from chaincode.records.study import Study
+from chaincode.records.terms import check_terms
 from peer_client.errors import SettingsError, StudyClaimError
 from peer_client.ledger import OrderingClaim
 from peer_client.study import check_ordering

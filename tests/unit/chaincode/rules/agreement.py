@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chaincode import register
-from chaincode.study import Ordering, StudyHospital, Weight, weights_digest
+from chaincode.records import register
+from chaincode.records.study import Ordering, StudyHospital, Weight, weights_digest
 from tests.unit.chaincode.played import MSPS, Played, make_study
 from tests.unit.chaincode.rules.table import EAST, NORTH, WEST, propose, row
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from chaincode.records import join_statement
+from chaincode.records.round import join_statement
 from tests.unit.chaincode.played import Played, new_sealing_key, sign
 from tests.unit.chaincode.rules.table import EAST, NORTH, row
 

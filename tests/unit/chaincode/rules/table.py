@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from chaincode.canonical import Record
+from chaincode.records.canonical import Record
 from tests.unit.chaincode.played import MSPS, Played, make_study
 
 EAST, NORTH, SOUTH, WEST = MSPS

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from chaincode import aggregate, keys
-from chaincode.parameters import MODULUS
+from chaincode.records import keys, sums
+from chaincode.roundkey.parameters import MODULUS
 from tests.unit.chaincode.played import MSPS, Played, make_study
 from tests.unit.chaincode.rules.table import EAST, NORTH, WEST, changed, row
 
@@ -148,20 +148,20 @@ def _() -> object:
 
 @row("CiphertextLengthError", "a ciphertext of half a polynomial")
 def _() -> object:
-    return aggregate.validate_ciphertext(bytes(16_384), 1)
+    return sums.validate_ciphertext(bytes(16_384), 1)
 
 
 @row("CiphertextLengthError", "ciphertexts of different lengths")
 def _() -> object:
     one, two = np.zeros((1, 4096), np.uint64), np.zeros((2, 4096), np.uint64)
-    return aggregate.add_ciphertexts([one, two])
+    return sums.add_ciphertexts([one, two])
 
 
 @row("ResidueError", "a residue equal to the prime")
 def _() -> object:
     residues = np.zeros(4096, np.uint64)
     residues[-1] = MODULUS
-    return aggregate.validate_ciphertext(residues.tobytes(), 1)
+    return sums.validate_ciphertext(residues.tobytes(), 1)
 
 
 @row("CiphertextHashError", "a manifest with another ciphertext hash, seen when it is added")

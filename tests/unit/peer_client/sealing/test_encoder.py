@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from chaincode import ntt, ring
-from chaincode.expansion import expand
-from chaincode.parameters import NOISE_BOUND, RING_DEGREE, derive
+from chaincode.roundkey import ntt, ring
+from chaincode.roundkey.expansion import expand
+from chaincode.roundkey.parameters import NOISE_BOUND, RING_DEGREE, derive
 from peer_client.sealing import SealingInputError, encoder
 from peer_client.sealing.encoder import UpdateEncoder, wide_modulus
 

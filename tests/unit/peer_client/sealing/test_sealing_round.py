@@ -8,10 +8,10 @@ from itertools import combinations, permutations
 import numpy as np
 import pytest
 
-from chaincode import ntt, ring, shares
-from chaincode.expansion import expand
-from chaincode.parameters import MODULUS, NOISE_BOUND, RING_DEGREE, derive
-from chaincode.records import Join, joined_digest
+from chaincode.records.round import Join, joined_digest
+from chaincode.roundkey import ntt, ring, shares
+from chaincode.roundkey.expansion import expand
+from chaincode.roundkey.parameters import MODULUS, NOISE_BOUND, RING_DEGREE, derive
 from peer_client.sealing import (
     Joined,
     OpeningError,

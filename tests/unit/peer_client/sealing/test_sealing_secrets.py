@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from chaincode.parameters import RING_DEGREE, SHARE_PRIME
+from chaincode.roundkey.parameters import RING_DEGREE, SHARE_PRIME
 from peer_client.sealing import RoundSecret, SealingKey, SecretWipedError
 from peer_client.sealing.boxes import PRIVATE_BYTES, seal
 from peer_client.sealing.dealing import deal

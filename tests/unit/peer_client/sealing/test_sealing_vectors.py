@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chaincode import ring, shares
-from chaincode.expansion import expand
-from chaincode.frame import digest
-from chaincode.parameters import derive
+from chaincode.roundkey import ring, shares
+from chaincode.roundkey.expansion import expand
+from chaincode.roundkey.frame import digest
+from chaincode.roundkey.parameters import derive
 from peer_client.sealing.dealing import deal
 from peer_client.sealing.opening import open_sum
 from peer_client.sealing.round_secret import RoundSecret

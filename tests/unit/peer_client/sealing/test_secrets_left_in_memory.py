@@ -16,10 +16,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from chaincode import ntt, ring
-from chaincode.expansion import expand
-from chaincode.frame import digest
-from chaincode.parameters import MODULUS, POLYNOMIAL_BYTES, RING_DEGREE, SHARE_BYTES, SHARE_PRIME
+from chaincode.roundkey import ntt, ring
+from chaincode.roundkey.expansion import expand
+from chaincode.roundkey.frame import digest
+from chaincode.roundkey.parameters import (
+    MODULUS,
+    POLYNOMIAL_BYTES,
+    RING_DEGREE,
+    SHARE_BYTES,
+    SHARE_PRIME,
+)
 from peer_client.sealing.encoder import wide_modulus
 from tests.support.sealing_process import PARAMETERS, ROUND, STUDY
 

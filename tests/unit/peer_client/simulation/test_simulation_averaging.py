@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from chaincode.study import Weight
+from chaincode.records.study import Weight
 from model.weights import WeightSpec
 from peer_client.simulation.averaging import FloatAverage, PlainAverage
 

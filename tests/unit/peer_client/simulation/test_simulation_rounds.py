@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from chaincode.study import (
+from chaincode.records.study import (
     Architecture,
     Deadlines,
     Ordering,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaincode.parameters import RING_DEGREE, derive
+from chaincode.roundkey.parameters import RING_DEGREE, derive
 from peer_client.update import PackedRangeError, pack, unpack
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaincode.study import Weight
+from chaincode.records.study import Weight
 from peer_client.update import (
     ClipRangeError,
     SharedTensor,

@@ -2,12 +2,12 @@
 
 `check_terms` refuses a study that could leak, overflow or fork: fewer than four BFT ordering
 nodes, thresholds other than the derivation's, points other than 1 to N, a weight manifest that
-is not the one hashed. Source of every number: `chaincode.parameters.derive`.
+is not the one hashed. Source of every number: `chaincode.roundkey.parameters.derive`.
 """
 
 from __future__ import annotations
 
-from chaincode.errors import (
+from chaincode.records.errors import (
     DataRuleError,
     HospitalListError,
     OrderingError,
@@ -15,8 +15,8 @@ from chaincode.errors import (
     ThresholdError,
     WeightManifestError,
 )
-from chaincode.parameters import ParameterError, RoundParameters, derive
-from chaincode.study import GROUP_MASKS, GROUP_PERSONAL, Study, weights_digest
+from chaincode.records.study import GROUP_MASKS, GROUP_PERSONAL, Study, weights_digest
+from chaincode.roundkey.parameters import ParameterError, RoundParameters, derive
 
 ORDERING_NODES_MIN = 4  # SmartBFT tolerates f = 1 liar among 3f + 1
 

@@ -1,7 +1,7 @@
 """The rules of studies and rounds that are not a matter of cryptography or of the round's table.
 
 Each function is one rule: it raises that rule's own error, or returns what it proved. Reading is
-done by `chaincode.register`, writing by `chaincode.contract`; nothing here writes. Source of the
+done by `chaincode.records.register`, writing by `chaincode.contract.dispatch`; nothing here writes. Source of the
 rules: docs/security.md and docs/ledger.md.
 """
 
@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from chaincode import keys, register
-from chaincode.canonical import Line, MspId, StudyId, read
-from chaincode.errors import (
+from chaincode.ledger import Ledger
+from chaincode.records import keys, register
+from chaincode.records.canonical import Line, MspId, StudyId, read
+from chaincode.records.errors import (
     AbandonTooEarlyError,
     ChunkIndexError,
     ChunkSizeError,
@@ -52,9 +53,7 @@ from chaincode.errors import (
     UnopenedBoxesError,
     UpdatesAwaitedError,
 )
-from chaincode.ledger import Ledger
-from chaincode.parameters import SHARE_BYTES
-from chaincode.records import (
+from chaincode.records.round import (
     Aggregate,
     Chunk,
     ConfirmationClaim,
@@ -64,11 +63,12 @@ from chaincode.records import (
     ShareSum,
     UploadLayout,
 )
-from chaincode.rounds import deadline_passed, has_ended
-from chaincode.shares import RoundKeyError as ShareFormError
-from chaincode.shares import Shares, read_share_sum
-from chaincode.study import Study, StudyHospital
-from chaincode.terms import round_parameters
+from chaincode.records.states import deadline_passed, has_ended
+from chaincode.records.study import Study, StudyHospital
+from chaincode.records.terms import round_parameters
+from chaincode.roundkey.parameters import SHARE_BYTES
+from chaincode.roundkey.shares import RoundKeyError as ShareFormError
+from chaincode.roundkey.shares import Shares, read_share_sum
 
 AUC_BEFORE = "auc_before"
 AUC_AFTER = "auc_after"

@@ -15,16 +15,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from chaincode import aggregate as sums
-from chaincode import gate, joining, keys, opening, queries, register, rounds, rules
-from chaincode.canonical import (
+from chaincode.contract import gate, joining, opening, queries, rules
+from chaincode.ledger import Ledger
+from chaincode.records import keys, register, states, sums
+from chaincode.records.canonical import (
     Sha256,
     decode,
     encode,
     read,
     sha256_hex,
 )
-from chaincode.errors import (
+from chaincode.records.errors import (
     ArgumentCountError,
     ChunkAbsentError,
     ChunkHashError,
@@ -40,8 +41,7 @@ from chaincode.errors import (
     SecondUpdateError,
     UnknownFunctionError,
 )
-from chaincode.ledger import Ledger
-from chaincode.records import (
+from chaincode.records.round import (
     Aggregate,
     Approval,
     Confirmation,
@@ -62,9 +62,9 @@ from chaincode.records import (
     join_statement,
     joined_digest,
 )
-from chaincode.rounds import RoundEvent, model_after
-from chaincode.study import GROUP_MASKS, Study
-from chaincode.terms import check_terms, round_parameters
+from chaincode.records.states import RoundEvent, model_after
+from chaincode.records.study import GROUP_MASKS, Study
+from chaincode.records.terms import check_terms, round_parameters
 
 # --- studies ---------------------------------------------------------------------------------
 
@@ -121,7 +121,7 @@ def open_round(ledger: Ledger, study: bytes, number: bytes) -> bytes:
     rules.member(ledger, terms)
     rules.study_in_force(ledger, terms)
     previous = rules.opening(ledger, terms, rules.round_number(number))
-    now_s = ledger.timestamp_s if previous is None else rounds.time_of(previous, ledger.timestamp_s)
+    now_s = ledger.timestamp_s if previous is None else states.time_of(previous, ledger.timestamp_s)
     opened = Round(
         study=terms.study,
         round=int(number),
@@ -151,7 +151,7 @@ def join_round(ledger: Ledger, study: bytes, number: bytes, signed: bytes) -> by
         SecondJoinError,
         f"{hospital.msp} has joined round {round_record.round} already",
     )
-    rounds.after(round_record, RoundEvent.JOIN)
+    states.after(round_record, RoundEvent.JOIN)
     rules.not_suspended(ledger, terms, hospital.msp)
     sealing_key = joining.check_sealing_key(rules.transient(ledger, "sealing_key"))
     signature: JoinSignature = read(JoinSignature, decode(signed, canonical=False), "the join")
@@ -185,11 +185,11 @@ def close_joins(ledger: Ledger, study: bytes, number: bytes) -> bytes:
     """Freeze the joined hospitals when all are there, or after the deadline."""
     terms, round_record = rules.study_and_round(ledger, study, number)
     rules.member(ledger, terms)
-    rounds.after(round_record, RoundEvent.CLOSE_JOINS)
+    states.after(round_record, RoundEvent.CLOSE_JOINS)
     joins = register.joins(ledger, terms.study, round_record.round)
     active = register.active(ledger, terms)
     rules.joins_closable(round_record, terms, tuple(joins), active, ledger.timestamp_s)
-    closed = rounds.moved(
+    closed = states.moved(
         round_record,
         RoundEvent.CLOSE_JOINS,
         terms,
@@ -211,7 +211,7 @@ def put_chunk(ledger: Ledger, study: bytes, number: bytes, index: bytes) -> byte
     terms, round_record = rules.study_and_round(ledger, study, number)
     msp = rules.joined(round_record, rules.member(ledger, terms).msp)
     _no_update_yet(ledger, round_record, msp)
-    rounds.after(round_record, RoundEvent.PUT_CHUNK)
+    states.after(round_record, RoundEvent.PUT_CHUNK)
     position = rules.chunk_index(index)
     chunk = rules.transient(ledger, "chunk")
     rules.chunk_of(rules.layout(terms, round_record), position, len(chunk))
@@ -230,7 +230,7 @@ def submit_update(ledger: Ledger, study: bytes, number: bytes, text: bytes) -> b
     terms, round_record = rules.study_and_round(ledger, study, number)
     msp = rules.joined(round_record, rules.member(ledger, terms).msp)
     _no_update_yet(ledger, round_record, msp)
-    rounds.after(round_record, RoundEvent.SUBMIT_UPDATE)
+    states.after(round_record, RoundEvent.SUBMIT_UPDATE)
     manifest = Manifest.from_text(text)
     layout = rules.layout(terms, round_record)
     rules.manifest_of(manifest, round_record, msp, layout)
@@ -267,7 +267,7 @@ def aggregate(ledger: Ledger, study: bytes, number: bytes) -> bytes:
     rules.first_time(
         ledger, key, SecondAggregateError, f"round {round_record.round} has its one aggregate"
     )
-    rounds.after(round_record, RoundEvent.AGGREGATE)
+    states.after(round_record, RoundEvent.AGGREGATE)
     updates = register.updates(ledger, terms.study, round_record.round)
     rules.updates_addable(round_record, tuple(updates), ledger.timestamp_s)
     rules.enough_contributors(terms, round_record.round, len(updates))
@@ -295,7 +295,7 @@ def aggregate(ledger: Ledger, study: bytes, number: bytes) -> bytes:
         ),
     )
     ledger.put_state(key, record.to_bytes())
-    summed = rounds.moved(round_record, RoundEvent.AGGREGATE, terms, ledger.timestamp_s)
+    summed = states.moved(round_record, RoundEvent.AGGREGATE, terms, ledger.timestamp_s)
     _put_round(ledger, summed)
     return _tell(ledger, "round.summed", summed)
 
@@ -362,7 +362,7 @@ def submit_share_sum(
         SecondShareSumError,
         f"{msp} has answered in round {round_record.round} already",
     )
-    rounds.after(round_record, RoundEvent.SUBMIT_SHARE_SUM)
+    states.after(round_record, RoundEvent.SUBMIT_SHARE_SUM)
     total = register.aggregate(ledger, terms.study, round_record.round)
     claimed = read(Sha256, rules.text(digest), "the digest")
     dealers = rules.unopened_dealers(total, _msp_list(unopened, "the dealers"))
@@ -402,14 +402,14 @@ def record_round_key(ledger: Ledger, study: bytes, number: bytes, senders: bytes
     rules.first_time(
         ledger, key, SecondRoundKeyError, f"round {round_record.round} has its round key"
     )
-    rounds.after(round_record, RoundEvent.RECORD_ROUND_KEY)
+    states.after(round_record, RoundEvent.RECORD_ROUND_KEY)
     total = register.aggregate(ledger, terms.study, round_record.round)
     answers = register.share_sums(ledger, terms.study, round_record.round)
     named = rules.senders_of(terms, _msp_list(senders, "the senders"), answers)
     check = opening.check_sum_of(total, _check_sum(ledger, terms, round_record, total))
     record = opening.open_round(terms, total, answers, named, check)
     ledger.put_state(key, record.to_bytes())
-    opened = rounds.moved(round_record, RoundEvent.RECORD_ROUND_KEY, terms, ledger.timestamp_s)
+    opened = states.moved(round_record, RoundEvent.RECORD_ROUND_KEY, terms, ledger.timestamp_s)
     _put_round(ledger, opened)
     return _tell(ledger, "round.key", opened)
 
@@ -440,7 +440,7 @@ def confirm_model(ledger: Ledger, study: bytes, number: bytes, text: bytes) -> b
         SecondConfirmationError,
         f"{msp} has confirmed a model of round {round_record.round} already",
     )
-    rounds.after(round_record, RoundEvent.CONFIRM_MODEL)
+    states.after(round_record, RoundEvent.CONFIRM_MODEL)
     claim: ConfirmationClaim = read(
         ConfirmationClaim, decode(text, canonical=False), "the confirmation"
     )
@@ -461,14 +461,14 @@ def publish_model(ledger: Ledger, study: bytes, number: bytes) -> bytes:
     """End an opened round: publish its model, or reject it when the gate has failed."""
     terms, round_record = rules.study_and_round(ledger, study, number)
     rules.member(ledger, terms)
-    rounds.after(round_record, RoundEvent.PUBLISH)
+    states.after(round_record, RoundEvent.PUBLISH)
     decision = gate.decide(
         terms,
         register.active(ledger, terms),
         register.confirmations(ledger, terms.study, round_record.round),
-        deadline_over=rounds.deadline_passed(round_record, ledger.timestamp_s),
+        deadline_over=states.deadline_passed(round_record, ledger.timestamp_s),
     )
-    ended = rounds.moved(
+    ended = states.moved(
         round_record,
         RoundEvent.PUBLISH if decision.published else RoundEvent.REJECT,
         terms,
@@ -487,7 +487,7 @@ def abandon(ledger: Ledger, study: bytes, number: bytes, reason: bytes) -> bytes
     """End a round in which too few joined, or gave a valid update, by its deadline."""
     terms, round_record = rules.study_and_round(ledger, study, number)
     rules.member(ledger, terms)
-    rounds.after(round_record, RoundEvent.ABANDON)
+    states.after(round_record, RoundEvent.ABANDON)
     why = rules.reason(reason)
     rules.abandonable(round_record, ledger.timestamp_s)
     if round_record.state == RoundState.OPEN.value:
@@ -495,7 +495,7 @@ def abandon(ledger: Ledger, study: bytes, number: bytes, reason: bytes) -> bytes
         rules.too_few_joined(round_record, terms, len(joins))
     else:
         _check_too_few_updates(ledger, terms, round_record)
-    ended = rounds.moved(round_record, RoundEvent.ABANDON, terms, ledger.timestamp_s, reason=why)
+    ended = states.moved(round_record, RoundEvent.ABANDON, terms, ledger.timestamp_s, reason=why)
     _put_round(ledger, ended)
     return _tell(ledger, "round.abandoned", ended)
 
@@ -511,13 +511,13 @@ def give_up(ledger: Ledger, study: bytes, number: bytes, reason: bytes) -> bytes
         SecondGiveUpVoteError,
         f"{msp} has voted to give up round {round_record.round} already",
     )
-    rounds.after(round_record, RoundEvent.VOTE_GIVE_UP)
+    states.after(round_record, RoundEvent.VOTE_GIVE_UP)
     why = rules.reason(reason)
     votes = register.give_up_votes(ledger, terms.study, round_record.round)
     ledger.put_state(key, GiveUpVote(terms.study, round_record.round, msp, why).to_bytes())
     if len(votes) + 1 < terms.majority:
         return _tell(ledger, "round.give_up_vote", round_record)
-    ended = rounds.moved(round_record, RoundEvent.GIVE_UP, terms, ledger.timestamp_s, reason=why)
+    ended = states.moved(round_record, RoundEvent.GIVE_UP, terms, ledger.timestamp_s, reason=why)
     _put_round(ledger, ended)
     return _tell(ledger, "round.abandoned", ended)
 

@@ -3,7 +3,7 @@
 Every function works element by element, on arrays of any shape, and gives the
 canonical residue in [0, q). There is no float, no long double and no branch on
 a value, so every machine gives the same bits. Inputs that are not residues
-below q are refused nowhere here: `chaincode.aggregate` checks bytes before they
+below q are refused nowhere here: `chaincode.records.sums` checks bytes before they
 become residues.
 
 q = 2**60 - 2**14 + 1, hence 2**60 = C modulo q with C = 2**14 - 1: the high bits
@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from chaincode.parameters import MODULUS
+from chaincode.roundkey.parameters import MODULUS
 
 Residues = NDArray[np.uint64]
 Integers = NDArray[np.int64]

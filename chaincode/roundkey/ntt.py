@@ -21,8 +21,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from chaincode.parameters import MODULUS, RING_DEGREE
-from chaincode.ring import (
+from chaincode.roundkey.parameters import MODULUS, RING_DEGREE
+from chaincode.roundkey.ring import (
     FOLD,
     MASK_32,
     MASK_60,

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from chaincode import keys, register, rules
-from chaincode.canonical import Json, Record, decode, encode, sha256_hex
-from chaincode.errors import BookmarkError, UnknownRecordError, UnknownRoundError
+from chaincode.contract import rules
 from chaincode.ledger import Ledger
-from chaincode.records import (
+from chaincode.records import keys, register
+from chaincode.records.canonical import Json, Record, decode, encode, sha256_hex
+from chaincode.records.errors import BookmarkError, UnknownRecordError, UnknownRoundError
+from chaincode.records.round import (
     Aggregate,
     Confirmation,
     Join,
@@ -24,9 +25,9 @@ from chaincode.records import (
     RoundState,
     ShareSum,
 )
-from chaincode.rounds import has_ended, model_after
-from chaincode.study import Study
-from chaincode.terms import round_parameters
+from chaincode.records.states import has_ended, model_after
+from chaincode.records.study import Study
+from chaincode.records.terms import round_parameters
 
 PAGE_SIZE: Final = 100
 

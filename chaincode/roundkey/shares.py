@@ -23,9 +23,9 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from chaincode import ntt, ring
-from chaincode.expansion import expand
-from chaincode.parameters import (
+from chaincode.roundkey import ntt, ring
+from chaincode.roundkey.expansion import expand
+from chaincode.roundkey.parameters import (
     MODULUS,
     NOISE_BOUND,
     RING_DEGREE,

@@ -1,7 +1,7 @@
 """From T share sums to the recorded round key, and who lied.
 
 The contract only verifies: it interpolates the share sums it is told to use, checks that the key
-is short and opens the summed key check to zero (`chaincode.shares` has the proof), and names the
+is short and opens the summed key check to zero (`chaincode.roundkey.shares` has the proof), and names the
 share sums that lie off the polynomial, with the number of liars in agreement against whom that
 says nothing. It searches nothing and decrypts no update; a wrong key never passes, whoever names
 it, and nothing acts on a name by itself.
@@ -13,14 +13,19 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from chaincode import aggregate as sums
-from chaincode import shares
-from chaincode.canonical import sha256_hex
-from chaincode.errors import CheckSumError, FalseShareSumError, KeyCheckError, KeyNotShortError
-from chaincode.parameters import NOISE_BOUND
-from chaincode.records import Aggregate, RoundKey, ShareSum
-from chaincode.study import Study
-from chaincode.terms import round_parameters
+from chaincode.records import sums
+from chaincode.records.canonical import sha256_hex
+from chaincode.records.errors import (
+    CheckSumError,
+    FalseShareSumError,
+    KeyCheckError,
+    KeyNotShortError,
+)
+from chaincode.records.round import Aggregate, RoundKey, ShareSum
+from chaincode.records.study import Study
+from chaincode.records.terms import round_parameters
+from chaincode.roundkey import shares
+from chaincode.roundkey.parameters import NOISE_BOUND
 
 
 def check_sum_of(aggregate: Aggregate, check: bytes) -> bytes:

@@ -1,8 +1,8 @@
 """What the ledger keeps about a round: one frozen dataclass for each kind of record.
 
-Each class states its fields, their units and its one byte form (`chaincode.canonical`). The
+Each class states its fields, their units and its one byte form (`chaincode.records.canonical`). The
 digests that bind a round together, the joined and the aggregate, are computed here too, with the
-injective framing of `chaincode.frame`. Nothing here decides whether a record is allowed.
+injective framing of `chaincode.roundkey.frame`. Nothing here decides whether a record is allowed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Final
 
-from chaincode.canonical import (
+from chaincode.records.canonical import (
     Base64,
     Count,
     Flag,
@@ -30,8 +30,8 @@ from chaincode.canonical import (
     StudyId,
     Text,
 )
-from chaincode.frame import digest, frame
-from chaincode.parameters import (
+from chaincode.roundkey.frame import digest, frame
+from chaincode.roundkey.parameters import (
     BOX_BYTES,
     POLYNOMIAL_BYTES,
     RING_DEGREE,
@@ -47,7 +47,7 @@ Members = Annotated[tuple[MspId, ...], Length(0, 779)]
 
 
 class RoundState(Enum):
-    """Where a round is; `chaincode.rounds` says how it moves."""
+    """Where a round is; `chaincode.records.states` says how it moves."""
 
     OPEN = "OPEN"
     SUBMITTING = "SUBMITTING"
@@ -260,7 +260,7 @@ class RoundKey(Record):
         senders: The T hospitals whose share sums gave it, in MSP order.
         false_senders: Hospitals whose share sums lie off the senders' polynomial, in MSP order.
         colluders_to_frame: The fewest hospitals that, lying in agreement, could make honest share
-            sums look false (`chaincode.shares.colluders_to_frame`); at least 2.
+            sums look false (`chaincode.roundkey.shares.colluders_to_frame`); at least 2.
     """
 
     study: StudyId

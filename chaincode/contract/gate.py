@@ -2,7 +2,7 @@
 
 A model is published when T hospitals computed the same digest and a majority of the hospitals
 that are not suspended voted for that very model. It is rejected when that can no longer come
-about, or when the answer deadline has passed without it. Votes come from `chaincode.rules.vote_of`;
+about, or when the answer deadline has passed without it. Votes come from `chaincode.contract.rules.vote_of`;
 the order in which confirmations arrive never matters.
 """
 
@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from chaincode.errors import GateUndecidedError, TooFewConfirmationsError
-from chaincode.records import Confirmation
-from chaincode.study import Study
+from chaincode.records.errors import GateUndecidedError, TooFewConfirmationsError
+from chaincode.records.round import Confirmation
+from chaincode.records.study import Study
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from __future__ import annotations
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from chaincode.frame import digest
-from chaincode.parameters import POLYNOMIAL_BYTES, RING_DEGREE
-from chaincode.ring import MASK_60, Q, Residues
+from chaincode.roundkey.frame import digest
+from chaincode.roundkey.parameters import POLYNOMIAL_BYTES, RING_DEGREE
+from chaincode.roundkey.ring import MASK_60, Q, Residues
 
 
 def expand(study: str, round_number: int, polynomials: int, *, first: int = 0) -> Residues:

@@ -3,7 +3,7 @@
 A study never changes: its SHA-256 is what each hospital approves. It names the hospitals with
 their evaluation points, the ordering, the thresholds, the weights with their clipping scales and
 who averages them, and the deadlines. This module reads and writes it; whether the terms are safe
-is decided in `chaincode.rules`.
+is decided in `chaincode.contract.rules`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Annotated
 
-from chaincode.canonical import (
+from chaincode.records.canonical import (
     Count,
     Flag,
     FreeObject,

@@ -17,8 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from chaincode import ring
-from chaincode.errors import (
+from chaincode.records.errors import (
     ChunkAbsentError,
     ChunkHashError,
     ChunkSizeError,
@@ -27,8 +26,15 @@ from chaincode.errors import (
     ResidueError,
     RuleError,
 )
-from chaincode.parameters import MODULUS, POLYNOMIAL_BYTES, RING_DEGREE
-from chaincode.records import BLOCK_POLYNOMIALS, CHUNK_BYTES, Contributor, Manifest, UploadLayout
+from chaincode.records.round import (
+    BLOCK_POLYNOMIALS,
+    CHUNK_BYTES,
+    Contributor,
+    Manifest,
+    UploadLayout,
+)
+from chaincode.roundkey import ring
+from chaincode.roundkey.parameters import MODULUS, POLYNOMIAL_BYTES, RING_DEGREE
 
 Residues = NDArray[np.uint64]
 

@@ -13,9 +13,9 @@ from dataclasses import replace
 from enum import Enum
 from typing import Any, Final
 
-from chaincode.errors import RoundStateError
-from chaincode.records import Round, RoundState
-from chaincode.study import Study
+from chaincode.records.errors import RoundStateError
+from chaincode.records.round import Round, RoundState
+from chaincode.records.study import Study
 
 
 class RoundEvent(Enum):

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from chaincode import keys
-from chaincode.canonical import Record
-from chaincode.errors import UnknownRecordError, UnknownRoundError, UnknownStudyError
 from chaincode.ledger import Ledger
-from chaincode.records import (
+from chaincode.records import keys
+from chaincode.records.canonical import Record
+from chaincode.records.errors import UnknownRecordError, UnknownRoundError, UnknownStudyError
+from chaincode.records.round import (
     Aggregate,
     Approval,
     Confirmation,
@@ -27,7 +27,7 @@ from chaincode.records import (
     ShareSum,
     Suspension,
 )
-from chaincode.study import Study
+from chaincode.records.study import Study
 
 R = TypeVar("R", bound=Record)
 

@@ -2,7 +2,7 @@
 
 A family fixes the exit code, the hint and the page in docs/errors; a rule is a subclass whose
 name reaches the client as ``RuleName: sentence``, the message of the chaincode's answer. Nothing
-here decides anything: `chaincode.rules` and its neighbours raise these.
+here decides anything: `chaincode.contract.rules` and its neighbours raise these.
 """
 
 from __future__ import annotations

@@ -18,14 +18,14 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from chaincode.errors import (
+from chaincode.ledger import CreatorLike
+from chaincode.records.errors import (
     ForeignCertificateError,
     SealingKeyFormError,
     SealingKeyLengthError,
     SignatureInvalidError,
 )
-from chaincode.ledger import CreatorLike
-from chaincode.parameters import SEALING_KEY_BYTES
+from chaincode.roundkey.parameters import SEALING_KEY_BYTES
 
 ML_KEM_BYTES: Final = 1184
 #: Order of P-256 (SEC 2, section 2.4.2). Fabric takes only the smaller of the two values of s.

@@ -29,7 +29,7 @@ from typing import (
     get_type_hints,
 )
 
-from chaincode.errors import RecordError
+from chaincode.records.errors import RecordError
 
 Json = int | str | list[Any] | dict[str, Any]
 
@@ -117,7 +117,7 @@ def decode(data: bytes, *, canonical: bool) -> Json:
     >>> decode(b'{"a":1,"a":2}', canonical=False)
     Traceback (most recent call last):
     ...
-    chaincode.errors.RecordError: field 'a' is there twice
+    chaincode.records.errors.RecordError: field 'a' is there twice
     """
     try:
         value: Json = json.loads(

@@ -1,0 +1,1 @@
+"""The contract: transactions, queries and the rules that each of them checks."""
