@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from chaincode.records.study import Study
 from peer_client.errors import NoModelError
 from peer_client.report import RESEARCH_USE
-from peer_client.store import ModelState, StudyStore, read_file, write_file
+from peer_client.store import JSON_BYTES_MAX, ModelState, StudyStore, read_file, write_file
 from peer_client.study_file import network_of, shared_places
 from peer_client.update import model_digest
 
@@ -62,7 +62,7 @@ def exported_facts(path: Path) -> ModelFacts | None:
     Args:
         path: The Keras file.
     """
-    content = read_file(path.with_suffix(".json"))
+    content = read_file(path.with_suffix(".json"), JSON_BYTES_MAX)
     if content is None:
         return None
     try:
@@ -75,7 +75,7 @@ def exported_facts(path: Path) -> ModelFacts | None:
             label_positive=str(facts["label_positive"]),
             label_negative=str(facts["label_negative"]),
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None  # another program's file, or one written by hand: the network is whole
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from peer_client.ct.errors import NormalisationError, VolumeError
 from peer_client.ct.grid import pasted_back
 from peer_client.ct.image import Image2D, read_image
+from peer_client.ct.links import files_inside
 from peer_client.ct.lung_field import LungField
 from peer_client.ct.normalise import NormalisedSlice, lung_on_grid, to_network_input
 from peer_client.ct.slices import is_picture
@@ -116,7 +117,7 @@ def predict_input(
 def _pictures(path: Path) -> list[Path]:
     """Return the pictures that a path names; none where it is a volume."""
     if path.is_dir():
-        return sorted(filter(is_picture, path.iterdir()))
+        return files_inside(path, filter(is_picture, path.iterdir()))
     return [path] if is_picture(path) else []
 
 

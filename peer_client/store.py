@@ -21,20 +21,28 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import zipfile
+import zlib
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from peer_client.errors import AlreadyRunningError, StoreError
+from peer_client.stored_arrays import read_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+#: A sum or an upload has 2.2 bytes for each byte of the weights, at most.
+FILE_BYTES_MAX: Final = 1 << 30
+#: Facts beside a model or a round.
+JSON_BYTES_MAX: Final = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +84,31 @@ def write_file(path: Path, content: bytes) -> None:
         raise StoreError(f"cannot write {path}: {error.strerror}") from error
 
 
-def read_file(path: Path) -> bytes | None:
-    """Return a file's bytes, or nothing where there is none."""
+def read_file(path: Path, bytes_max: int = FILE_BYTES_MAX) -> bytes | None:
+    """Return a file's bytes, or nothing where there is none.
+
+    Args:
+        path: The file.
+        bytes_max: Most bytes that it may have.
+
+    Raises:
+        StoreError: It cannot be read, or is larger.
+    """
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(bytes_max + 1) if _size(file) <= bytes_max else None
+        if content is None or len(content) > bytes_max:
+            raise StoreError(f"{path} is larger than {bytes_max} bytes")
+        return content
     except FileNotFoundError:
         return None
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _size(file: IO[bytes]) -> int:
+    """Return a file's size in bytes; of what has none, such as a pipe, 0."""
+    return os.fstat(file.fileno()).st_size
 
 
 class StudyStore:
@@ -169,12 +194,12 @@ class StudyStore:
 
     def read_facts(self, round_number: int) -> dict[str, Any]:
         """Return what is known of a round; empty where nothing is."""
-        content = read_file(self.round_folder(round_number) / "facts.json")
+        content = read_file(self.round_folder(round_number) / "facts.json", JSON_BYTES_MAX)
         if content is None:
             return {}
         try:
             facts: dict[str, Any] = json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise StoreError(f"{self.round_folder(round_number)}/facts.json is damaged") from error
         return facts
 
@@ -221,7 +246,7 @@ def _npz(**arrays: NDArray[Any]) -> bytes:
 def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
     """Return the arrays of an archive that this module wrote."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, KeyError) as error:
+        with path.open("rb") as file:
+            return read_arrays(file, FILE_BYTES_MAX)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise StoreError(f"{path} cannot be read; remove it and start again") from error

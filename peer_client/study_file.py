@@ -27,6 +27,7 @@ from chaincode.records.study import (
 from chaincode.roundkey.parameters import derive
 from model.config import CapsNetConfig
 from model.weights import WeightSpec, initial_vector, specs
+from network.consortium.yaml_limits import read_yaml_text
 from peer_client.ct.errors import HospitalFileError
 from peer_client.ct.hospitals import read_hospitals
 from peer_client.ct.settings import Settings, load_settings
@@ -84,7 +85,7 @@ def read_plan(path: Path) -> StudyPlan:
         SettingsError: It cannot be read, or says what cannot be; the message names the line.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_yaml_text(path)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise SettingsError(f"cannot read {path}: {reason}") from error

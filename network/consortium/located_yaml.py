@@ -15,6 +15,7 @@ from pathlib import Path
 import yaml
 
 from network.consortium.errors import TopologyError
+from network.consortium.yaml_limits import check_yaml
 
 _KINDS = {
     yaml.ScalarNode: "a single value",
@@ -45,6 +46,7 @@ class Located:
             TopologyError: It is no YAML, or empty.
         """
         try:
+            check_yaml(document)
             node = yaml.compose(document, Loader=yaml.SafeLoader)
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1

@@ -18,6 +18,7 @@ from typing import Final
 
 from network.consortium.errors import TopologyFileError, UnknownMemberError
 from network.consortium.located_yaml import Located
+from network.consortium.yaml_limits import read_yaml_text
 
 ORDERERS_MIN: Final = 4
 HOSPITALS_MIN: Final = 3
@@ -188,7 +189,7 @@ class Topology:
             TopologyError: It says something that cannot be.
         """
         try:
-            document = path.read_text(encoding="utf-8")
+            document = read_yaml_text(path)
         except OSError as error:
             raise TopologyFileError(path, error.strerror or str(error)) from None
         except UnicodeDecodeError:

@@ -20,13 +20,16 @@ import secrets
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from peer_client.ct.errors import CacheError
+from peer_client.stored_arrays import read_arrays
 
+#: 256 pictures of 1024 x 1024 and their masks have half of it.
+SHARD_BYTES_MAX: Final = 1 << 30
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -53,9 +56,9 @@ def read_cached(folder: Path, key: str) -> dict[str, NDArray[Any]] | None:
     path = folder / f"{key}.npz"
     try:
         # Opened here: numpy leaves the file open where it is damaged.
-        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
+        with path.open("rb") as handle:
             # Reading every member checks its CRC.
-            return {name: stored[name] for name in stored.files}
+            return read_arrays(handle, SHARD_BYTES_MAX)
     except FileNotFoundError:
         return None
     # A file cut short or overwritten fails in many ways (BadZipFile, zlib.error, ValueError,

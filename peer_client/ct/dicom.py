@@ -11,18 +11,24 @@ compressed pixels that cannot be opened.
 from __future__ import annotations
 
 import itertools
+import struct
 import warnings
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
+from peer_client.ct.byte_limits import INFLATED_BYTES_MAX, TooManyBytesError, inflate
 from peer_client.ct.errors import VolumeError
 from peer_client.ct.image import SIDE_MAX_PX, SIDE_MIN_PX
-from peer_client.ct.volume import SLICES_MAX, VOXELS_MAX, CtVolume, checked_volume
+from peer_client.ct.links import files_inside
+from peer_client.ct.volume import SLICES_MAX, CtVolume, check_volume_bytes, checked_volume
 
 FILE_BYTES_MAX: Final = 512 * 1024 * 1024
 #: Scanners round positions to 0.01 to 0.1 mm; a real change of spacing is larger.
@@ -31,6 +37,8 @@ _ORIENTATION: Final = 1e-3
 #: Cosine to the body's long axis; a tilted gantry reaches 30 degrees, a coronal series 90.
 _AXIAL_COSINE: Final = 0.8
 _PADDING_HU: Final = -1024
+#: What is looked at for the meta information; it has some hundred bytes.
+_META_BYTES_MAX: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,12 +70,11 @@ def read_dicom(path: Path) -> CtVolume:
         VolumeError: See the module; the message names the file.
     """
     files = _files(path)
+    _check_bytes(path, files)
     slices = [_read_slice(file) for file in files]
     first = slices[0]
     for other in slices[1:]:
         _check_same_series(first, other)
-    if len(slices) * first.hu.size > VOXELS_MAX:
-        raise VolumeError(f"{path} has more than {VOXELS_MAX} voxels")
     right, down = first.orientation[:3], first.orientation[3:]
     normal = np.cross(right, down)
     if abs(normal[2]) < _AXIAL_COSINE:
@@ -99,7 +106,7 @@ def _files(path: Path) -> list[Path]:
     try:
         if path.is_file():
             return [path]
-        named = sorted(file for file in path.iterdir() if file.is_file())
+        named = files_inside(path, path.iterdir())
         files = [
             file
             for file in named
@@ -121,7 +128,39 @@ def _begins_like_dicom(file: Path) -> bool:
         return handle.read(132)[128:] == b"DICM"
 
 
-def _read_slice(path: Path) -> _Slice:
+def _check_bytes(path: Path, files: list[Path]) -> None:
+    """Refuse a series by what its headers say, before a pixel of it is unpacked."""
+    pixels = 0
+    for number, file in enumerate(files, start=1):
+        dataset = _opened(file, pixels=False)
+        rows, columns = (_whole(dataset, name, file) for name in ("Rows", "Columns"))
+        if min(rows, columns) < SIDE_MIN_PX or max(rows, columns) > SIDE_MAX_PX:
+            raise VolumeError(f"{file} has {rows} x {columns} pixels")
+        bits = _whole(dataset, "BitsAllocated", file)
+        if not 1 <= bits <= 32:
+            raise VolumeError(f"{file} has {bits} bits a pixel; allowed are 1 to 32")
+        pixels += rows * columns
+        # A slice is worked on as float32.
+        check_volume_bytes(f"{path}, its first {number} files,", (pixels,), 4)
+
+
+def _whole(dataset: pydicom.Dataset, name: str, file: Path) -> int:
+    try:
+        value = dataset.get(name)
+    # An element is taken apart only when it is asked for, and then fails in any way.
+    except Exception as error:
+        raise VolumeError(f"{file}: its {name} is damaged ({type(error).__name__})") from error
+    if not isinstance(value, int):
+        raise VolumeError(f"{file}: a DICOM element is missing ({name})")
+    return int(value)
+
+
+def _opened(path: Path, *, pixels: bool) -> pydicom.Dataset:
+    """Read one file's elements, with or without the packed pixels.
+
+    Raises:
+        VolumeError: It is empty, too large, packed or unpacked, or not readable.
+    """
     try:
         size = path.stat().st_size
         if size == 0:
@@ -131,7 +170,65 @@ def _read_slice(path: Path) -> _Slice:
         with warnings.catch_warnings():
             # pydicom warns about oddities of vendors that do not touch what is read here.
             warnings.simplefilter("ignore")
-            return _checked_slice(path, pydicom.dcmread(path))
+            with path.open("rb") as file:
+                # pydicom itself would inflate the whole file, whatever comes out.
+                elements = _inflated(file)
+            if elements is None and _is_deflated(path):
+                raise VolumeError(f"{path} is a deflated DICOM file without the usual header")
+            return pydicom.dcmread(
+                path if elements is None else elements, stop_before_pixels=not pixels
+            )
+    except VolumeError:
+        raise
+    except TooManyBytesError as error:
+        raise VolumeError(f"{path} is a deflated DICOM file: {error}") from error
+    # Damaged files fail anywhere in the parser, with errors of every kind.
+    except Exception as error:
+        raise VolumeError(
+            f"{path} is not a readable DICOM file ({type(error).__name__})"
+        ) from error
+
+
+def _is_deflated(path: Path) -> bool:
+    """Return whether pydicom would inflate the file by itself."""
+    meta = read_file_meta_info(path)
+    return str(meta.get("TransferSyntaxUID", "")) == str(DeflatedExplicitVRLittleEndian)
+
+
+def _inflated(file: BinaryIO) -> BytesIO | None:
+    """Return a deflated file as one that is not, or nothing where it is no deflated file.
+
+    The meta information stays as long as it is: explicit VR, little-endian (PS3.5, A.5) is what
+    comes out of a deflated data set, and its name is padded with zeros (PS3.5, 9.1).
+    """
+    beginning = file.read(_META_BYTES_MAX)
+    if beginning[128:132] != b"DICM":
+        return None
+    group, element, kind, two = struct.unpack_from("<HH2sH", beginning, 132)
+    if (group, element, kind, two) != (2, 0, b"UL", 4):
+        return None
+    end = 144 + int(struct.unpack_from("<I", beginning, 140)[0])
+    name = DeflatedExplicitVRLittleEndian.encode("ascii")
+    place = beginning.find(b"\x02\x00\x10\x00UI", 144, min(end, len(beginning)))
+    if place < 0:
+        return None
+    length = struct.unpack_from("<H", beginning, place + 6)[0]
+    if beginning[place + 8 : place + 8 + length].rstrip(b"\0 ") != name:
+        return None
+    if end > len(beginning):
+        raise VolumeError(f"{file.name}: its meta information has {end} bytes")
+    plain = ExplicitVRLittleEndian.encode("ascii").ljust(length, b"\0")
+    meta = beginning[: place + 8] + plain + beginning[place + 8 + length : end]
+    file.seek(end)
+    return BytesIO(meta + inflate(file, INFLATED_BYTES_MAX))
+
+
+def _read_slice(path: Path) -> _Slice:
+    try:
+        dataset = _opened(path, pixels=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _checked_slice(path, dataset)
     except VolumeError:
         raise
     except (AttributeError, KeyError) as error:

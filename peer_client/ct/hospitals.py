@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from network.consortium.yaml_limits import read_yaml_text
 from peer_client.ct.errors import DataFolderError, HospitalFileError
 from peer_client.ct.index import Item
 from peer_client.ct.settings import Settings, load_settings
@@ -179,7 +180,7 @@ def read_hospitals(path: Path) -> tuple[HospitalData, ...]:
         HospitalFileError: It is not what docs/data.md says; the message names the line.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_yaml_text(path)
     except OSError as error:
         raise DataFolderError(
             f"cannot read {path}: {error.strerror or error}",

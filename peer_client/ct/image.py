@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ SIDE_MAX_PX: Final = 8192
 #: A 8192 x 8192 16-bit PNG without compression has 134 MB; nothing larger is read.
 FILE_BYTES_MAX: Final = 192 * 1024 * 1024
 _FORMATS: Final = ("PNG", "JPEG")
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
 
 #: Values of a lesion mask.
 BACKGROUND: Final = 0
@@ -148,6 +150,7 @@ def _decode(raw: bytes, name: str, *, palette_as_is: bool = False) -> NDArray[An
     """Return the levels, shape (height, width): uint8, or the wide integers of 16-bit files."""
     if not raw:
         raise ImageError(f"{name} is empty")
+    _check_declared(raw, name)
     try:
         with warnings.catch_warnings():
             # Pillow warns about oddities (a huge size, broken metadata) that we refuse or ignore
@@ -155,11 +158,7 @@ def _decode(raw: bytes, name: str, *, palette_as_is: bool = False) -> NDArray[An
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(raw), formats=_FORMATS) as opened:
                 width, height = opened.size
-                if min(width, height) < SIDE_MIN_PX or max(width, height) > SIDE_MAX_PX:
-                    raise ImageError(
-                        f"{name} has {height} x {width} pixels; allowed are sides from "
-                        f"{SIDE_MIN_PX} to {SIDE_MAX_PX}"
-                    )
+                _check_sides(height, width, name)
                 if opened.mode in ("I", "I;16", "I;16B", "I;16L", "I;16N", "F"):
                     return np.asarray(opened).copy()
                 if palette_as_is and opened.mode == "P":
@@ -171,3 +170,36 @@ def _decode(raw: bytes, name: str, *, palette_as_is: bool = False) -> NDArray[An
     # ValueError, struct.error, zlib.error, MemoryError ...), so all of it is translated here.
     except Exception as error:
         raise ImageError(f"{name} is not a readable PNG or JPEG picture") from error
+
+
+def _check_sides(height: int, width: int, name: str) -> None:
+    if min(width, height) < SIDE_MIN_PX or max(width, height) > SIDE_MAX_PX:
+        raise ImageError(
+            f"{name} has {height} x {width} pixels; allowed are sides from "
+            f"{SIDE_MIN_PX} to {SIDE_MAX_PX}"
+        )
+
+
+def _check_declared(raw: bytes, name: str) -> None:
+    """Refuse a picture by the size that it gives, before a decoder sees it.
+
+    PNG gives it in IHDR, the first chunk (PNG 3rd edition, 11.2.1); JPEG in the frame header behind
+    a marker SOF0 to SOF15 (ITU-T T.81, B.2.2). What is neither is left to the decoder to refuse.
+    """
+    if raw.startswith(_PNG) and len(raw) >= 24:
+        width, height = struct.unpack_from(">II", raw, 16)
+        _check_sides(height, width, name)
+    elif raw.startswith(b"\xff\xd8"):
+        place = 2
+        while place + 9 <= len(raw) and raw[place] == 0xFF:
+            marker = raw[place + 1]
+            if marker == 0xFF:  # fill bytes
+                place += 1
+            elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+                height, width = struct.unpack_from(">HH", raw, place + 5)
+                _check_sides(height, width, name)
+                return
+            elif 0xD0 <= marker <= 0xD8 or marker == 0x01:  # markers without a segment
+                place += 2
+            else:
+                place += 2 + int(struct.unpack_from(">H", raw, place + 2)[0])

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from peer_client.ct.errors import DataFolderError, IndexFileError
+from peer_client.ct.links import check_links
 
 INDEX_NAME: Final = "index.csv"
 REQUIRED_COLUMNS: Final = ("part", "file", "mask", "label", "patient", "site")
@@ -65,6 +66,7 @@ def read_index(folder: Path) -> tuple[Item, ...]:
         IndexFileError: A row is wrong; the message names the line.
     """
     path = folder / INDEX_NAME
+    check_links(folder, path)
     try:
         if path.stat().st_size > INDEX_BYTES_MAX:
             raise IndexFileError(f"{path} is larger than {INDEX_BYTES_MAX} bytes")
@@ -173,4 +175,8 @@ def _inside(folder: Path, name: str, line: int) -> Path:
             line,
             hint="Copy the file there, or take the row out.",
         )
+    try:
+        check_links(folder, path)
+    except DataFolderError as error:
+        raise IndexFileError(f"{INDEX_NAME} line {line}: {error}", line, error.hint) from error
     return path

@@ -8,7 +8,9 @@ colour, oblique volumes beyond 37 degrees, an affine that is no geometry, trunca
 
 from __future__ import annotations
 
+import gzip
 import os
+import struct
 import warnings
 from pathlib import Path
 from typing import Any, Final
@@ -17,8 +19,9 @@ import nibabel as _nibabel
 import numpy as np
 from numpy.typing import NDArray
 
+from peer_client.ct.byte_limits import NIFTI_OFFSET_MAX
 from peer_client.ct.errors import CacheError, MaskError, VolumeError
-from peer_client.ct.volume import VOXELS_MAX, CtVolume, checked_volume
+from peer_client.ct.volume import CtVolume, check_volume_bytes, checked_volume
 
 # nibabel is typed in part only; what comes out of it is checked here by hand.
 nibabel: Any = _nibabel
@@ -27,6 +30,9 @@ orientations: Any = _nibabel.orientations
 #: Columns to the left, rows to the back (posterior), slices to the head (superior).
 _AXES: Final = ("L", "P", "S")
 _AXIS_COSINE: Final = 0.8
+#: Bytes of a header: NIfTI-1, NIfTI-2.
+_NIFTI1_BYTES: Final = 348
+_NIFTI2_BYTES: Final = 540
 #: Programs round affines to float32; a voxel has 0.5 mm and more.
 _MASK_OFF_MM: Final = 0.2
 
@@ -86,10 +92,13 @@ def _load(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            _check_beginning(path)
             image = nibabel.load(path)
             shape = tuple(int(length) for length in image.shape)
             affine = np.asarray(image.affine, np.float64)
-            _check(path, shape, affine, image.get_data_dtype())
+            # Levels that are rescaled become float64.
+            scaled = (image.dataobj.slope, image.dataobj.inter) != (1, 0)
+            _check(path, shape, affine, image.get_data_dtype(), scaled=scaled)
             return np.asarray(image.dataobj).reshape(shape[:3]), affine
     except VolumeError:
         raise
@@ -98,6 +107,42 @@ def _load(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
         raise VolumeError(
             f"{path} is not a readable NIfTI file ({type(error).__name__})"
         ) from error
+
+
+def _check_beginning(path: Path) -> None:
+    """Refuse a file whose voxels begin far from its start, or whose extensions are not as told.
+
+    nibabel reads every header extension before anyone sees the shape, at the length that the
+    extension gives, so this much is read here first. Layout: nifti1.h and nifti2.h (NIfTI-1.1,
+    NIfTI-2), `sizeof_hdr`, `vox_offset`, then extensions of (esize, ecode, data).
+    """
+    with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
+        head = file.read(_NIFTI2_BYTES)
+        for order in "<>":
+            header_bytes = struct.unpack_from(order + "i", head)[0]
+            if header_bytes == _NIFTI1_BYTES:
+                offset = struct.unpack_from(order + "f", head, 108)[0]
+                break
+            if header_bytes == _NIFTI2_BYTES:
+                offset = struct.unpack_from(order + "q", head, 168)[0]
+                break
+        else:
+            raise VolumeError(f"{path} does not begin with a NIfTI header")
+        if not header_bytes + 4 <= offset <= NIFTI_OFFSET_MAX:
+            raise VolumeError(
+                f"{path}: its voxels begin at byte {offset:.0f}; allowed are "
+                f"{header_bytes + 4} to {NIFTI_OFFSET_MAX}",
+                "Export the volume without its header extensions.",
+            )
+        beginning = head + file.read(max(0, int(offset) - len(head)))
+    place = header_bytes + 4
+    if beginning[header_bytes : header_bytes + 1] in (b"", b"\0"):
+        return
+    while place + 16 <= int(offset):
+        size = struct.unpack_from(order + "i", beginning, place)[0]
+        if not 8 <= size <= int(offset) - place:
+            raise VolumeError(f"{path}: a header extension gives its length as {size} bytes")
+        place += size
 
 
 def _turned(
@@ -156,14 +201,20 @@ def write_nifti(
 
 
 def _check(
-    path: Path, shape: tuple[int, ...], affine: NDArray[np.float64], dtype: np.dtype[np.generic]
+    path: Path,
+    shape: tuple[int, ...],
+    affine: NDArray[np.float64],
+    dtype: np.dtype[np.generic],
+    *,
+    scaled: bool,
 ) -> None:
     if len(shape) < 3 or any(length != 1 for length in shape[3:]):
         raise VolumeError(f"{path} has the shape {shape}; a CT volume has 3 dimensions")
     if dtype.kind not in "iuf":
         raise VolumeError(f"{path} holds {dtype}, not grey levels")
-    if int(np.prod(shape, dtype=np.int64)) > VOXELS_MAX or min(shape[:3]) < 1:
-        raise VolumeError(f"{path} has the shape {shape}; allowed are {VOXELS_MAX} voxels")
+    if min(shape[:3]) < 1:
+        raise VolumeError(f"{path} has the shape {shape}")
+    check_volume_bytes(str(path), shape, max(dtype.itemsize, 8 if scaled else 4))
     if affine.shape != (4, 4) or not np.isfinite(affine).all():
         raise VolumeError(f"{path} has no usable affine")
     lengths = np.linalg.norm(affine[:3, :3], axis=0)

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from peer_client.ct.byte_limits import VOLUME_BYTES_MAX
 from peer_client.ct.errors import VolumeError
-from peer_client.ct.volume import VOXELS_MAX, CtVolume, checked_volume
+from peer_client.ct.volume import CtVolume, check_volume_bytes, checked_volume
+from peer_client.stored_arrays import ArraysRefusedError, check_array_header
 
 
 def read_npz(path: Path) -> CtVolume:
@@ -31,8 +33,13 @@ def read_npz(path: Path) -> CtVolume:
         # A packed file of a few bytes may say that it unpacks to anything.
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(member.file_size for member in archive.infolist())
-        if unpacked > 4 * VOXELS_MAX:
-            raise VolumeError(f"{path} unpacks to {unpacked} bytes")
+            if unpacked > VOLUME_BYTES_MAX:
+                raise VolumeError(
+                    f"{path} unpacks to {unpacked} bytes; allowed are {VOLUME_BYTES_MAX}"
+                )
+            for name in sorted({"hu.npy", "spacing_mm.npy"} & set(archive.namelist())):
+                shape, dtype = check_array_header(archive, name)
+                check_volume_bytes(f"{path}: {name}", shape, max(dtype.itemsize, 4))
         # Opened here: numpy leaves the file open where it is damaged.
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
             missing = [key for key in ("hu", "spacing_mm") if key not in stored.files]
@@ -41,10 +48,12 @@ def read_npz(path: Path) -> CtVolume:
             hu, spacing = stored["hu"], stored["spacing_mm"]
     except VolumeError:
         raise
+    except ArraysRefusedError as error:
+        raise VolumeError(f"{path}: {error}") from error
     # numpy and zipfile meet damaged files with many kinds of errors; each means the same here.
     except Exception as error:
         raise VolumeError(f"{path} is not a readable npz file") from error
-    if hu.dtype.kind not in "iuf" or hu.size > VOXELS_MAX:
+    if hu.dtype.kind not in "iuf":
         raise VolumeError(f"{path}: hu holds {hu.dtype}, not numbers of a CT volume")
     if spacing.shape != (3,) or spacing.dtype.kind not in "iuf":
         raise VolumeError(f"{path}: spacing_mm must be three numbers (z, y, x)")

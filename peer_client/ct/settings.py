@@ -14,6 +14,7 @@ from typing import Final
 
 import yaml
 
+from network.consortium.yaml_limits import check_yaml
 from peer_client.ct.errors import HospitalFileError
 
 _LINE: Final = "\0line"
@@ -183,6 +184,7 @@ def load_settings(text: str, name: str) -> Settings:
     """
     # _Loader is a SafeLoader: it makes plain values only.
     try:
+        check_yaml(text)
         root = yaml.load(text, Loader=_Loader)  # noqa: S506
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -190,6 +192,8 @@ def load_settings(text: str, name: str) -> Settings:
         where = f" line {line}" if line else ""
         problem = getattr(error, "problem", None) or "no valid YAML"
         raise HospitalFileError(f"{name}{where}: {problem}", line) from error
+    except ValueError as error:  # a number or a date that is none, e.g. of 5,000 digits
+        raise HospitalFileError(f"{name} holds a number or a date that is none") from error
     if not isinstance(root, dict):
         raise HospitalFileError(f"{name} must start with the keys format and hospitals")
     return Settings(root, name)

@@ -22,6 +22,7 @@ from peer_client.ct.fingerprint import FINGERPRINT_BYTES, fingerprint
 from peer_client.ct.grid import resized_mask
 from peer_client.ct.image import FILE_BYTES_MAX, Image2D, decode_image, decode_mask
 from peer_client.ct.index import Item
+from peer_client.ct.links import files_inside
 from peer_client.ct.mapper import mapper
 from peer_client.ct.normalise import NORMALISATION_VERSION, to_network_input
 from peer_client.ct.volume import CtVolume
@@ -239,11 +240,7 @@ def _bytes(path: Path, item: Item) -> bytes:
 def _source_digest(item: Item) -> str:
     """SHA-256 of the files of an item, by content."""
     digest = hashlib.sha256()
-    files = (
-        sorted(path for path in item.path.rglob("*") if path.is_file())
-        if item.path.is_dir()
-        else [item.path]
-    )
+    files = files_inside(item.path, item.path.rglob("*")) if item.path.is_dir() else [item.path]
     for path in files:
         digest.update(hashlib.sha256(_bytes(path, item)).digest())
     digest.update(b"mask" if item.mask_path is not None else b"none")

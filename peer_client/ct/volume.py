@@ -7,12 +7,14 @@ and what has no single geometry is refused (`VolumeError`). Files are opened els
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from peer_client.ct.byte_limits import VOLUME_BYTES_MAX
 from peer_client.ct.errors import VolumeError
 from peer_client.ct.image import SIDE_MAX_PX, SIDE_MIN_PX, Image2D
 from peer_client.ct.lung_field import LungField, find_lung_field
@@ -84,6 +86,26 @@ class CtVolume:
         return fields
 
 
+def check_volume_bytes(name: str, shape: tuple[int, ...], voxel_bytes: int) -> None:
+    """Refuse a volume by its numbers, before anything of it is unpacked.
+
+    Args:
+        name: What error messages call it.
+        shape: Lengths of its axes.
+        voxel_bytes: Bytes of a voxel at the widest number type it has while it is read.
+
+    Raises:
+        VolumeError: It has more bytes or voxels than allowed.
+    """
+    voxels = math.prod(shape)
+    if voxels * voxel_bytes > VOLUME_BYTES_MAX or voxels > VOXELS_MAX:
+        raise VolumeError(
+            f"{name} has the shape {shape} and needs {voxels * voxel_bytes} bytes; allowed are "
+            f"{VOLUME_BYTES_MAX} bytes",
+            "Cut the volume to the lungs, or store it as 16-bit integers.",
+        )
+
+
 def checked_volume(
     voxels: NDArray[np.generic],
     spacing_mm: tuple[float, float, float],
@@ -119,8 +141,7 @@ def checked_volume(
             f"{name} has slices of {height} x {width} pixels; allowed are sides from "
             f"{SIDE_MIN_PX} to {SIDE_MAX_PX}"
         )
-    if voxels.size > VOXELS_MAX:
-        raise VolumeError(f"{name} has {voxels.size} voxels; allowed are {VOXELS_MAX}")
+    check_volume_bytes(name, voxels.shape, voxels.itemsize)
     if not all(np.isfinite(step) and 0.05 <= step <= 50 for step in spacing_mm):
         raise VolumeError(
             f"{name} gives a voxel spacing of {spacing_mm} mm; allowed is 0.05 to 50 mm"

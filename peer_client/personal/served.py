@@ -12,28 +12,35 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.decision import Decision
 from model.errors import EvaluationError
+from peer_client.errors import StoreError
 from peer_client.personal.choice import Choice
 from peer_client.personal.errors import ServedModelError
 from peer_client.personal.manifest import TrainingManifest
 from peer_client.personal.scores import PATIENT_RULE, Member
 from peer_client.report import RESEARCH_USE
-from peer_client.store import write_file
+from peer_client.store import JSON_BYTES_MAX, read_file, write_file
+from peer_client.stored_arrays import read_arrays
 
 if TYPE_CHECKING:
     from model.network import SliceNetwork
 
 FORMAT = 1
+#: Weights of all members, and 48 bytes for each training picture.
+ARRAYS_BYTES_MAX: Final = 512 * 1024 * 1024
+_DAMAGED: Final = (zipfile.BadZipFile, zlib.error)
 KIND = "served model"
 Vector = NDArray[np.float32]
 
@@ -129,10 +136,7 @@ def load_served(path: Path) -> ServedModel:
     facts = read_facts(path)
     if facts is None:
         raise ServedModelError(f"{path.with_suffix('.json')} is not that of a served model")
-    try:
-        content = path.with_suffix(".npz").read_bytes()
-    except OSError as error:
-        raise ServedModelError(f"cannot read {path.with_suffix('.npz')}") from error
+    content = _content(path.with_suffix(".npz"), ARRAYS_BYTES_MAX)
     if hashlib.sha256(content).hexdigest() != facts.get("npz_sha256"):
         raise ServedModelError(f"{path.with_suffix('.npz')} is not the one {path.stem}.json names")
     try:
@@ -154,10 +158,21 @@ def read_facts(path: Path) -> dict[str, Any] | None:
     if not beside.exists():
         return None
     try:
-        facts: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        facts: dict[str, Any] = json.loads(_content(beside, JSON_BYTES_MAX))
+    except (ValueError, RecursionError) as error:
         raise ServedModelError(f"{beside} cannot be read") from error
     return facts if isinstance(facts, dict) and facts.get("kind") == KIND else None
+
+
+def _content(path: Path, bytes_max: int) -> bytes:
+    """Read one of the files beside the network, bounded."""
+    try:
+        content = read_file(path, bytes_max)
+    except StoreError as error:
+        raise ServedModelError(str(error)) from error
+    if content is None:
+        raise ServedModelError(f"cannot read {path}")
+    return content
 
 
 def _facts(served: ServedModel) -> dict[str, Any]:
@@ -212,10 +227,10 @@ def _arrays(served: ServedModel) -> bytes:
 
 def _read_arrays(content: bytes, path: Path) -> tuple[dict[str, Vector], TrainingManifest]:
     try:
-        with np.load(BytesIO(content), allow_pickle=False) as stored:
-            vectors = dict(zip(stored["names"].tolist(), stored["vectors"], strict=True))
-            return vectors, TrainingManifest(
-                stored["patients"], stored["digests"], stored["fingerprints"]
-            )
-    except (OSError, ValueError, KeyError) as error:
+        stored = read_arrays(BytesIO(content), ARRAYS_BYTES_MAX)
+        vectors = dict(zip(stored["names"].tolist(), stored["vectors"], strict=True))
+        return vectors, TrainingManifest(
+            stored["patients"], stored["digests"], stored["fingerprints"]
+        )
+    except (OSError, ValueError, KeyError, TypeError, EOFError, *_DAMAGED) as error:
         raise ServedModelError(f"{path} is damaged") from error

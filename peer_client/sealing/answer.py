@@ -18,8 +18,8 @@ from chaincode.roundkey.parameters import RING_DEGREE, SHARE_PRIME, RoundParamet
 from peer_client.sealing.boxes import SealingKey
 from peer_client.sealing.errors import ShareRefusedError
 from peer_client.sealing.journal import Journal
-from peer_client.sealing.sampling import wipe
 from peer_client.sealing.transcript import RoundTranscript
+from peer_client.sealing.wiping import release_freed_memory, wipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +146,7 @@ def open_boxes(
             continue
         total += share
         wipe(share)
+    release_freed_memory()
     if unopened:
         wipe(total)
         return Unopened(tuple(unopened))

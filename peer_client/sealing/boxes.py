@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from chaincode.roundkey.frame import digest
 from chaincode.roundkey.parameters import BOX_BYTES, SEALING_KEY_BYTES, SHARE_BYTES, SHARE_PRIME
 from peer_client.sealing.errors import SealingInputError, SecretWipedError
-from peer_client.sealing.sampling import wipe
+from peer_client.sealing.wiping import wipe
 
 SUITE: Final = hpke.Suite(hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
 ML_KEM_SEED_BYTES: Final = 64
@@ -38,8 +38,9 @@ class SealingKey:
             raise SealingInputError("a sealing key has another length than expected")
         self._seed = seed
         # Expanded once: each expansion leaves a copy of the seed that Python cannot overwrite.
-        ml_kem = mlkem.MLKEM768PrivateKey.from_seed_bytes(bytes(seed[:ML_KEM_SEED_BYTES]))
-        curve = x25519.X25519PrivateKey.from_private_bytes(bytes(seed[ML_KEM_SEED_BYTES:]))
+        with memoryview(seed) as view:
+            ml_kem = mlkem.MLKEM768PrivateKey.from_seed_bytes(view[:ML_KEM_SEED_BYTES])
+            curve = x25519.X25519PrivateKey.from_private_bytes(view[ML_KEM_SEED_BYTES:])
         self._private: hpke.MLKEM768X25519PrivateKey | None = hpke.MLKEM768X25519PrivateKey(
             ml_kem, curve
         )
@@ -82,7 +83,11 @@ class SealingKey:
         if len(content) != SHARE_BYTES:
             return None
         share = np.frombuffer(content, "<u2").astype(np.uint16)
-        return share if int(share.max()) < SHARE_PRIME else None
+        wipe(content)
+        if int(share.max()) < SHARE_PRIME:
+            return share
+        wipe(share)
+        return None
 
     def wipe(self) -> None:
         """Overwrite the private bytes; every later use is refused."""
@@ -117,7 +122,9 @@ def seal(share: NDArray[np.uint16], sealing_key: bytes, info: bytes) -> bytes:
             mlkem.MLKEM768PublicKey.from_public_bytes(sealing_key[:ML_KEM_PUBLIC_BYTES]),
             x25519.X25519PublicKey.from_public_bytes(sealing_key[ML_KEM_PUBLIC_BYTES:]),
         )
-        box = SUITE.encrypt(share.astype("<u2").tobytes(), public, info=info)
+        # A view: on a little-endian machine the share is not copied.
+        words = np.ascontiguousarray(share, "<u2")
+        box = SUITE.encrypt(words.data.cast("B"), public, info=info)
     except ValueError as error:
         raise SealingInputError("a sealing key of the round does not load") from error
     return box

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from chaincode.roundkey.parameters import RING_DEGREE, SHARE_PRIME
 from peer_client.sealing.round_secret import RoundSecret
-from peer_client.sealing.sampling import KeyStream, field_elements, wipe
+from peer_client.sealing.sampling import KeyStream, field_elements
+from peer_client.sealing.wiping import wipe
 
 
 def deal(
@@ -38,9 +39,12 @@ def deal(
     """
     if len(set(points)) != len(points) or not all(0 < point < SHARE_PRIME for point in points):
         raise ValueError(f"evaluation points {list(points)} are not different and in the field")
+    prime = np.int64(SHARE_PRIME)
     random = field_elements(KeyStream(key), (threshold - 1) * RING_DEGREE)
     polynomials = np.empty((threshold, RING_DEGREE), np.int64)
-    polynomials[0] = secret.coefficients.astype(np.int64) % SHARE_PRIME
+    # Every step writes into a buffer that is wiped: an expression would leave its temporaries.
+    polynomials[0] = secret.coefficients
+    np.remainder(polynomials[0], prime, out=polynomials[0])
     polynomials[1:] = random.reshape(threshold - 1, RING_DEGREE)
     powers = np.array(
         [[pow(point, power, SHARE_PRIME) for power in range(threshold)] for point in points],
@@ -48,7 +52,8 @@ def deal(
     )
     # At most 779 products of two 16-bit numbers: below 2**42.
     values = powers @ polynomials
-    shares = (values % SHARE_PRIME).astype(np.uint16)
+    np.remainder(values, prime, out=values)
+    shares = values.astype(np.uint16)
     for buffer in (random, polynomials, values):
         wipe(buffer)
     return shares

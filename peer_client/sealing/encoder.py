@@ -39,12 +39,15 @@ from chaincode.roundkey.parameters import (
     is_prime,
 )
 from peer_client.sealing.errors import SealingInputError
+from peer_client.sealing.wiping import wipe
 
 PREFIX_BYTES: Final = 113
 KEY_PREFIX_BYTES: Final = 88
 SECURITY_LEVEL: Final = 128
 #: The wide plaintext modulus: the largest prime below 2**59 that is 1 modulo 8192.
 WIDE_LIMIT: Final = 2**59
+#: Objects of one size that an encryption holds at once, with some to spare.
+_OVERWRITES: Final = 4
 
 
 @lru_cache(maxsize=4)
@@ -112,14 +115,32 @@ class UpdateEncoder:
             c0, residues in NTT order, shape (4096,).
         """
         if slots is not None:
-            error += self._encoded(slots)
+            encoded = self._encoded(slots)
+            error += encoded
+            wipe(encoded)
         # The shifted sign brings negatives into [0, wide modulus), where SEAL expects them.
-        error += (error >> np.int64(63)) & np.int64(self._wide_modulus)
+        negative = error >> np.int64(63)
+        negative &= np.int64(self._wide_modulus)
+        error += negative
         content = b"".join((self._wide_prefix, masked.data, public.data))
         loaded = PyCtxt(pyfhel=self._wide, bytestring=content, scheme="bgv")
         plain = b"".join((self._plain_prefix, error.data))
         self._wide.add_plain(loaded, PyPtxt(pyfhel=self._wide, bytestring=plain, scheme="bgv"))
+        for buffer in (negative, content, plain):
+            wipe(buffer)
         return self._first(loaded)
+
+    def overwrite_freed(self) -> None:
+        """Let SEAL use again, for nothing secret, the memory that it freed after `encrypt`.
+
+        SEAL keeps freed memory in a pool of its own and gives the next object of a size the
+        piece freed last: an encryption of known numbers takes the pieces of the one before.
+        """
+        # Not zeros alone: SEAL refuses a ciphertext whose second polynomial is zero.
+        known = np.ones(RING_DEGREE, np.uint64)
+        for _ in range(_OVERWRITES):
+            error = np.zeros(RING_DEGREE, np.int64)
+            self.encrypt(known, known, error, error.copy())
 
     def add_encoded(
         self, ciphertext: ring.Residues, public: ring.Residues, slots: NDArray[np.int64]
@@ -181,9 +202,11 @@ class UpdateEncoder:
     def _encoded(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
         """Centred coefficients of encoded slots."""
         content = self._seal.encodeBGV(slots).to_bytes()
-        encoded = np.frombuffer(content, "<i8", RING_DEGREE, len(self._plain_prefix))
+        encoded = np.frombuffer(content, "<i8", RING_DEGREE, len(self._plain_prefix)).copy()
+        wipe(content)
         half = self.plaintext_modulus // 2
-        return encoded - (encoded > half) * np.int64(self.plaintext_modulus)
+        np.subtract(encoded, np.int64(self.plaintext_modulus), out=encoded, where=encoded > half)
+        return encoded
 
     def _check_addition(self) -> None:
         """Compare one encryption with the project's own transform and with `add_encoded`."""

@@ -19,12 +19,14 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from peer_client.sealing.errors import JournalError, ShareRefusedError, SpentUpdateError
 
 UPLOAD = "upload"
 ANSWER = "answer"
+#: Some 400 bytes for each entry, two entries for each round: far beyond any study.
+JOURNAL_BYTES_MAX: Final = 64 * 1024 * 1024
 FIELDS: Mapping[str, tuple[str, ...]] = {
     UPLOAD: ("update_sha256", "ciphertext_sha256", "upload_sha256"),
     ANSWER: ("aggregate_sha256",),
@@ -194,6 +196,8 @@ class Journal:
             ) from error
 
     def _read(self) -> dict[tuple[str, str, int], Entry]:
+        if os.fstat(self._descriptor).st_size > JOURNAL_BYTES_MAX:
+            raise JournalError(f"{self._path} is larger than {JOURNAL_BYTES_MAX} bytes")
         content = self._path.read_bytes()
         whole = content.rfind(b"\n") + 1
         if whole != len(content):
@@ -213,7 +217,7 @@ class Journal:
             entry = json.loads(line)
             event, study, round_number = entry["event"], entry["study"], entry["round"]
             names = {"event", "study", "round", *FIELDS[event]}
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise damaged from None
         texts = [entry.get(name) for name in FIELDS[event]]
         if set(entry) != names or type(round_number) is not int:

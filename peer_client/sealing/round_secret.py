@@ -1,12 +1,14 @@
 """The short secret under which one hospital encrypts one update in one round.
 
 A `RoundSecret` is drawn, used inside one `with` block and wiped. It cannot be
-printed, compared, copied or pickled: its text is a fingerprint, which is enough to
-tell two of them apart in a test. After the block every use is refused.
+printed, compared, copied or pickled: its text is a random number of its own, which is
+enough to tell two of them apart in a test and says nothing about the coefficients. After
+the block every use is refused.
 """
 
 from __future__ import annotations
 
+from secrets import token_hex
 from types import TracebackType
 from typing import NoReturn, Self
 
@@ -14,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chaincode.roundkey import ntt, ring
-from chaincode.roundkey.frame import digest
 from chaincode.roundkey.parameters import RING_DEGREE
 from peer_client.sealing.errors import SecretWipedError
-from peer_client.sealing.sampling import KeyStream, binomial, wipe
+from peer_client.sealing.sampling import KeyStream, binomial
+from peer_client.sealing.wiping import wipe
 
 
 class RoundSecret:
@@ -27,7 +29,7 @@ class RoundSecret:
 
     def __init__(self, coefficients: NDArray[np.int8]) -> None:
         self._coefficients: NDArray[np.int8] | None = coefficients
-        self._fingerprint = digest("roundkey/fingerprint/v1", coefficients.tobytes()).hex()[:8]
+        self._fingerprint = token_hex(4)
 
     @classmethod
     def draw(cls, key: bytes) -> Self:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algori
 from numpy.typing import NDArray
 
 from chaincode.roundkey.parameters import NOISE_BOUND, SHARE_PRIME
+from peer_client.sealing.wiping import wipe
 
 #: Bytes of stream for one centred binomial number: 64 + 20 = 84 = 2 eta fair bits.
 BINOMIAL_BYTES = 12
@@ -21,7 +22,10 @@ _LOW_20 = np.uint32(0xFFFFF)
 
 
 class KeyStream:
-    """AES-256-CTR from block 0 under a key that serves this stream alone."""
+    """AES-256-CTR from block 0 under a key that serves this stream alone.
+
+    The caller wipes the key once the stream is made; the cipher has its own schedule by then.
+    """
 
     def __init__(self, key: bytes) -> None:
         self._cipher: CipherContext = Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
@@ -40,18 +44,6 @@ class KeyStream:
         return stream
 
 
-def wipe(buffer: bytearray | NDArray[np.generic]) -> None:
-    """Overwrite a buffer with zeros.
-
-    Args:
-        buffer: A byte array, or a writable numpy array.
-    """
-    if isinstance(buffer, bytearray):
-        buffer[:] = bytes(len(buffer))
-    else:
-        buffer.fill(0)
-
-
 def binomial(stream: KeyStream, count: int) -> NDArray[np.int8]:
     """Centred binomial numbers CBD(42): 84 fair bits counted, minus 42.
 
@@ -67,10 +59,11 @@ def binomial(stream: KeyStream, count: int) -> NDArray[np.int8]:
     raw = stream.fill(BINOMIAL_BYTES * count)
     ones: NDArray[np.int8] = np.bitwise_count(np.frombuffer(raw, "<u8", count)).view(np.int8)
     few = np.frombuffer(raw, "<u4", count, 8 * count) & _LOW_20
-    ones += np.bitwise_count(few).view(np.int8)
+    fewer = np.bitwise_count(few).view(np.int8)
+    ones += fewer
     ones -= np.int8(NOISE_BOUND)
-    wipe(few)
-    wipe(raw)
+    for buffer in (few, fewer, raw):
+        wipe(buffer)
     return ones
 
 

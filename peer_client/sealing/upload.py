@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from chaincode.roundkey import ntt, ring
 from chaincode.roundkey.expansion import expand
-from chaincode.roundkey.frame import digest
+from chaincode.roundkey.frame import frame
 from chaincode.roundkey.parameters import RING_DEGREE, RoundParameters
 from peer_client.sealing.boxes import seal
 from peer_client.sealing.dealing import deal
@@ -34,13 +34,16 @@ from peer_client.sealing.encoder import encoder_for
 from peer_client.sealing.errors import SealingInputError
 from peer_client.sealing.journal import Journal
 from peer_client.sealing.round_secret import RoundSecret
-from peer_client.sealing.sampling import KeyStream, binomial, wipe
+from peer_client.sealing.sampling import KeyStream, binomial
 from peer_client.sealing.transcript import RoundTranscript
+from peer_client.sealing.wiping import release_freed_memory, wipe
 from peer_client.update.packing import pack
 
 #: Polynomials worked on at once; their scratch stays in cache (see `chaincode.roundkey.ntt.BATCH`).
 BLOCK: Final = ntt.BATCH
 ENTROPY_BYTES: Final = 32
+#: What is drawn, each from a key stream of its own.
+_STREAMS: Final = ("secret", "errors", "shares")
 
 Entropy = Callable[[int], bytes]
 
@@ -120,7 +123,8 @@ def seal_update(
         values: Quantised update, integers in [0, L), shape (parameters,).
         parameters: The study's numbers.
         round: The round with its verified joins.
-        entropy: Returns that many random bytes; `os.urandom` outside tests.
+        entropy: Returns that many random bytes, which are overwritten after use: a bytes object
+            of the call's own. `os.urandom` outside tests.
 
     Returns:
         The upload.
@@ -134,22 +138,31 @@ def seal_update(
     if not all(1 <= member.point <= parameters.hospitals for member in round.joined):
         raise SealingInputError("an evaluation point lies outside 1 to N")
     seed = _seed(values, parameters, round, entropy)
-    with RoundSecret.draw(digest("roundkey/draw/secret/v1", seed)) as secret:
-        errors = KeyStream(digest("roundkey/draw/errors/v1", seed))
-        ciphertext = encrypt(values, secret, errors, parameters=parameters, round=round)
-        points = [member.point for member in round.joined]
-        key = digest("roundkey/draw/shares/v1", seed)
-        shares = deal(secret, points, parameters.threshold, key)
-    ciphertext_sha256 = hashlib.sha256(ciphertext.data).digest()
-    boxes = [
-        seal(
-            shares[position],
-            member.sealing_key,
-            round.box_info(round.own_msp, member, ciphertext_sha256),
-        )
-        for position, member in enumerate(round.joined)
-    ]
-    wipe(shares)
+    keys = [_secret_digest(f"roundkey/draw/{name}/v1", seed) for name in _STREAMS]
+    wipe(seed)
+    try:
+        with RoundSecret.draw(keys[0]) as secret:
+            errors = KeyStream(keys[1])
+            ciphertext = encrypt(values, secret, errors, parameters=parameters, round=round)
+            del errors
+            points = [member.point for member in round.joined]
+            shares = deal(secret, points, parameters.threshold, keys[2])
+        ciphertext_sha256 = hashlib.sha256(ciphertext.data).digest()
+        try:
+            boxes = [
+                seal(
+                    shares[position],
+                    member.sealing_key,
+                    round.box_info(round.own_msp, member, ciphertext_sha256),
+                )
+                for position, member in enumerate(round.joined)
+            ]
+        finally:
+            wipe(shares)
+    finally:
+        for key in keys:
+            wipe(key)
+        release_freed_memory()
     return SealedUpload(b"".join([ciphertext.data, *boxes]), ciphertext_sha256.hex())
 
 
@@ -182,20 +195,25 @@ def encrypt(
     ciphertext = np.empty((rows, RING_DEGREE), "<u8")
     hidden = secret.values()
     negated = ring.negate(hidden)
-    for start in range(0, rows, BLOCK):
-        stop = min(start + BLOCK, rows)
-        public = expand(round.study, round.round_number, stop - start, first=start)
-        masked = ring.multiply(public, negated)
-        error = _scaled_errors(errors, stop - start, parameters.plaintext_modulus)
-        packed = values[start * in_polynomial : stop * in_polynomial]
-        slots = pack(packed, parameters) if packed.size else ()
-        for row in range(stop - start):
-            message = slots[row] if row < len(slots) else None
-            ciphertext[start + row] = encoder.encrypt(masked[row], public[row], error[row], message)
-        wipe(masked)
-        wipe(error)
-    wipe(hidden)
-    wipe(negated)
+    try:
+        for start in range(0, rows, BLOCK):
+            stop = min(start + BLOCK, rows)
+            public = expand(round.study, round.round_number, stop - start, first=start)
+            masked = ring.multiply(public, negated)
+            error = _scaled_errors(errors, stop - start, parameters.plaintext_modulus)
+            packed = values[start * in_polynomial : stop * in_polynomial]
+            slots = pack(packed, parameters) if packed.size else np.empty((0, 0), np.int64)
+            for row in range(stop - start):
+                message = slots[row] if row < len(slots) else None
+                ciphertext[start + row] = encoder.encrypt(
+                    masked[row], public[row], error[row], message
+                )
+            for buffer in (masked, error, slots):
+                wipe(buffer)
+    finally:
+        wipe(hidden)
+        wipe(negated)
+        encoder.overwrite_freed()
     return ciphertext
 
 
@@ -218,10 +236,21 @@ def _seed(
     narrow = values.astype("<u2" if parameters.levels <= 2**16 else "<u8")
     update = hashlib.sha256(narrow.data).digest()
     wipe(narrow)
-    return digest(
+    seed = _secret_digest(
         "roundkey/draw/v1", random, round.channel, round.study, round.round_number,
         round.own_msp, round.joined_sha256, update,
     )  # fmt: skip
+    wipe(random)
+    wipe(update)
+    return seed
+
+
+def _secret_digest(*parts: int | str | bytes) -> bytes:
+    """`chaincode.roundkey.frame.digest`, without leaving the framed parts in memory."""
+    framed = frame(*parts)
+    hashed = hashlib.sha256(framed).digest()
+    wipe(framed)
+    return hashed
 
 
 def _check_values(values: NDArray[np.int64], parameters: RoundParameters) -> None:

@@ -45,6 +45,8 @@ def pack(values: NDArray[np.int64], parameters: RoundParameters) -> NDArray[np.i
     for field in range(parameters.fields - 2, -1, -1):  # Horner
         slots *= parameters.field_base
         slots += fields[:, field]
+    if padded is not values:
+        padded.fill(0)  # a copy of the update: only the caller's is left
     return slots
 
 

@@ -41,7 +41,8 @@ def entropy_of(seed: object) -> Callable[[int], bytes]:
         while len(out) < size:
             state = hashlib.sha256(state).digest()
             out += state
-        return out[:size]
+        # A new object each time: who asks for randomness overwrites it after use.
+        return bytes(bytearray(out[:size]))
 
     return draw
 

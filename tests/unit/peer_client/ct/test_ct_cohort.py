@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,11 +122,11 @@ def test_rows_without_a_fold_are_refused_where_folds_split() -> None:
 
 
 def copy_of(folder: Path, target: Path) -> Path:
-    """Link a data folder's pictures into another folder with a copy of its index."""
+    """Copy a data folder: its pictures and its index."""
     target.mkdir()
     for part in folder.iterdir():
         if part.is_dir():
-            (target / part.name).symlink_to(part)
+            shutil.copytree(part, target / part.name)
     (target / "index.csv").write_text((folder / "index.csv").read_text())
     return target
 

@@ -281,7 +281,7 @@ def test_npz_volumes_keep_their_order_and_know_their_units(tmp_path, scan) -> No
         ({"hu": np.zeros((2, 40, 40), np.int16), "spacing_mm": np.ones(2)}, "three numbers"),
         ({"hu": np.zeros((2, 40, 40), "U3"), "spacing_mm": np.ones(3)}, "not numbers"),
         ({"hu": np.zeros((40, 40), np.int16), "spacing_mm": np.ones(3)}, "2 dimensions"),
-        ({"hu": np.array([{}, 1], object), "spacing_mm": np.ones(3)}, "not a readable npz"),
+        ({"hu": np.array([{}, 1], object), "spacing_mm": np.ones(3)}, "holds objects, not numbers"),
         ({"hu": np.arange(3200).reshape(2, 40, 40), "spacing_mm": np.full(3, np.nan)}, "spacing"),
     ],
 )

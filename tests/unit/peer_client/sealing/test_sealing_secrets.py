@@ -18,7 +18,8 @@ from peer_client.sealing import RoundSecret, SealingKey, SecretWipedError
 from peer_client.sealing.boxes import PRIVATE_BYTES, seal
 from peer_client.sealing.dealing import deal
 from peer_client.sealing.errors import SealingInputError
-from peer_client.sealing.sampling import KeyStream, binomial, field_elements, wipe
+from peer_client.sealing.sampling import KeyStream, binomial, field_elements
+from peer_client.sealing.wiping import wipe
 
 
 def test_binomial_numbers_have_the_distribution_of_84_coins() -> None:
