@@ -178,6 +178,9 @@ class HospitalLedger(Protocol):
     def blocks(self, start: int, stop: int | None = None) -> Iterator[LedgerBlock]:
         """Yield blocks `start` up to, not including, `stop` (the present height by default)."""
 
+    def height(self) -> int:
+        """Return how many blocks the own peer has; asked of it alone."""
+
     def ordering(self) -> OrderingClaim:
         """Return who orders this channel, from its configuration."""
 

@@ -85,6 +85,7 @@ class MemoryHospital:
         *args: str,
         transient: Mapping[str, bytes] | None = None,
         own_peer_only: bool = False,
+        own_gateway_only: bool = False,
     ) -> Committed:
         """Submit a transaction; it is committed at once."""
         try:
@@ -147,6 +148,10 @@ class MemoryHospital:
                     size_bytes=len(repr(block.transactions)),
                 )
             previous = header
+
+    def height(self) -> int:
+        """Return how many blocks there are."""
+        return self._ledger.height
 
     def ordering(self) -> OrderingClaim:
         """Return how a consortium of these members would be ordered."""

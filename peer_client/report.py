@@ -18,6 +18,7 @@ import numpy as np
 from peer_client.personal.ledger_figures import (
     CANDIDATES_HEAD,
     COUNTS,
+    TOO_FEW,
     candidates_text,
     served_text,
 )
@@ -57,7 +58,9 @@ class RoundRow:
         seconds: By phase, one hospital's view; a phase that was not done is absent.
         ledger_bytes: Bytes of the round on the chain, 0 where not counted.
         upload_bytes: Bytes of one hospital's upload beside the chain.
-        metrics: By hospital, as fractions: `auc_after`, `dice_after` and others.
+        metrics: By hospital, as fractions: `auc_after`, `dice_after` and others; empty where a
+            hospital has too few validation patients for figures to leave it.
+        votes: By hospital, 1 for the round's model, 0 against it.
     """
 
     round_number: int
@@ -68,6 +71,7 @@ class RoundRow:
     ledger_bytes: int = 0
     upload_bytes: int = 0
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    votes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +155,7 @@ def table_cells(rounds: Sequence[RoundRow]) -> tuple[list[str], list[list[str]]]
         cells += [contributors_text(row.contributors, everybody), str(row.coalition_max)]
         cells += [f"{row.seconds[key]:.1f}" if key in row.seconds else "-" for key, _ in shown]
         cells += [f"{row.ledger_bytes / 1000:.0f}", f"{row.upload_bytes / 1000:.0f}"]
-        cells += [metric_cell(row.metrics.get(msp, {})) for msp in hospitals]
+        cells += [metric_cell(row.metrics.get(msp, {}), row.votes.get(msp)) for msp in hospitals]
         rows.append(cells)
     return head, rows
 
@@ -170,17 +174,15 @@ def contributors_text(contributors: Sequence[str], everybody: Sequence[str]) -> 
     return f"{len(contributors)}, without {', '.join(missing)}"
 
 
-def metric_cell(metrics: Mapping[str, float]) -> str:
-    """Return AUC with its interval, and Dice where there is one, as one cell.
+def metric_cell(metrics: Mapping[str, float], vote: int | None = None) -> str:
+    """Return AUC, and Dice where there is one, as one cell; without figures the vote alone.
 
-    >>> metric_cell({"auc_after": 0.7, "auc_low_after": 0.6, "auc_high_after": 0.81})
-    '0.70 [0.60, 0.81]'
+    >>> metric_cell({"auc_after": 0.7, "dice_after": 0.55}), metric_cell({}, 1), metric_cell({})
+    ('0.70 / Dice 0.55', 'voted for', '-')
     """
     if "auc_after" not in metrics:
-        return "-"
+        return "-" if vote is None else ("voted for" if vote else "voted against")
     text = f"{metrics['auc_after']:.2f}"
-    if "auc_low_after" in metrics and "auc_high_after" in metrics:
-        text += f" [{metrics['auc_low_after']:.2f}, {metrics['auc_high_after']:.2f}]"
     return text + (f" / Dice {metrics['dice_after']:.2f}" if "dice_after" in metrics else "")
 
 
@@ -207,6 +209,8 @@ def served_cells(rounds: Sequence[RoundRow]) -> tuple[list[str], list[list[str]]
                 name: round(value if name in COUNTS else 1e6 * value)
                 for name, value in row.metrics.get(msp, {}).items()
             }
+            if row.state == "PUBLISHED" and row.metrics.get(msp) == {}:
+                cells = [short_name(msp), "-", TOO_FEW, "-"]
             if row.state == "PUBLISHED" and (served := served_text(metrics)):
                 cells = [short_name(msp), str(row.round_number), served]
                 cells += [candidates_text(metrics) or "-"]

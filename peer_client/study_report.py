@@ -67,6 +67,7 @@ def round_row(records: RoundRecords, store: StudyStore, ledger_bytes: int) -> Ro
             }
             for msp, each in records.confirmations.items()
         },
+        votes={msp: each.vote for msp, each in records.confirmations.items()},
     )
 
 

@@ -116,8 +116,9 @@ class TargetTrainer:
         return moved.astype(np.float32)
 
     def metrics_ppm(self, task: TrainingTask, after: NDArray[np.float32]) -> Mapping[str, int]:
-        """Return fixed metrics."""
-        return {"auc_before": 800_000, "auc_after": self.auc_after_ppm}
+        """Return fixed metrics of enough patients for figures to leave the hospital."""
+        patients = {"validation_positive": 12, "validation_negative": 12}
+        return {"auc_before": 800_000, "auc_after": self.auc_after_ppm} | patients
 
 
 class Clock(ABC):
