@@ -162,6 +162,11 @@ def parent_model(desk: Desk, record: Round) -> ModelState:
     for each in published:
         SeenRound(desk.store, each.round).check_outcome(each)
     model = catch_up(desk, published)
+    if model_digest(model.weights) != record.parent_sha256:
+        raise ChainBrokenError(
+            f"round {record.round} names the parent {record.parent_sha256[:16]}, and the published "
+            f"rounds before it give {model_digest(model.weights)[:16]}"
+        )
     model.weights.flags.writeable = False
     desk.recall.parent = (model_digest(model.weights), len(published), model)
     return model
