@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from chaincode.records.round import Round
-from chaincode.records.study import Study
 from peer_client.errors import SpoiledParentError
 from peer_client.round_records import RoundRecords
 from peer_client.sealing.errors import SmallerSumError
@@ -66,19 +65,19 @@ class Repetition:
     contributors: int
 
 
-def repetition_of(records: RoundRecords, study: Study) -> Repetition | None:
+def repetition_of(records: RoundRecords, threshold: int) -> Repetition | None:
     """Return what the next round, or the one that runs, repeats; nothing where it repeats nothing.
 
     Args:
         records: The study's newest round.
-        study: Its terms.
+        threshold: T, the answers that open a sum.
     """
     record = records.record
     if record.state == "PUBLISHED":
         return None
     opened, contributors = record.opened_before, record.contributors_before
     answered = sum(bool(each.share_sum_sha256) for each in records.answers.values())
-    if record.state in ("REJECTED", "ABANDONED") and answered >= study.threshold:
+    if record.state in ("REJECTED", "ABANDONED") and answered >= threshold:
         opened, contributors = opened + 1, max(contributors, len(records.contributors))
     return Repetition(record.parent_sha256, opened, contributors) if opened else None
 

@@ -33,7 +33,8 @@ def resume(member: Path | None, name: str, yes: bool, as_json: bool) -> None:
         found: Repetition | None = None
         if state.last_round:
             records = read_round(client.ledger, name, state.last_round)
-            found = repetition_of(records, state.terms) if records is not None else None
+            if records is not None:
+                found = repetition_of(records, state.terms.threshold)
         if found is None:
             if as_json:
                 print_json({"study": name, "accepted": False})
