@@ -87,6 +87,7 @@ def join(desk: Desk, records: RoundRecords) -> None:
     sealing_key = desk.sealing_keys.create(number)
     signature = sign_join(
         desk.signer.sign,
+        genesis_sha256=desk.study.genesis_sha256,
         channel=desk.ledger.channel,
         study=desk.study.study,
         round_number=number,
@@ -249,11 +250,13 @@ def transcript(desk: Desk, records: RoundRecords) -> RoundTranscript:
     points = desk.points(records.record.joined)
     at = datetime.fromtimestamp(desk.now_s(), UTC)
     found = RoundTranscript(
+        genesis_sha256=desk.study.genesis_sha256,
         channel=desk.ledger.channel,
         study=desk.study.study,
         round_number=number,
         joined=tuple(
             verify_join(
+                genesis_sha256=desk.study.genesis_sha256,
                 channel=desk.ledger.channel,
                 study=desk.study.study,
                 round_number=number,

@@ -41,7 +41,7 @@ def test_round_with_one_hospital_gone_after_the_joins_still_publishes() -> None:
 
     assert played.round().state == "PUBLISHED"
     assert [c.msp for c in played.aggregate_record().contributors] == list(MSPS[:3])
-    assert played.aggregate_record().coalition_max == 1
+    assert played.aggregate_record().pooling_max == 1
 
 
 def test_round_with_one_hospital_gone_before_the_answers_still_publishes() -> None:
@@ -49,7 +49,7 @@ def test_round_with_one_hospital_gone_before_the_answers_still_publishes() -> No
     played.confirm(*MSPS[1:]).publish()
 
     assert played.round().state == "PUBLISHED"
-    assert played.aggregate_record().coalition_max == 2
+    assert played.aggregate_record().pooling_max == 2
 
 
 def test_hospital_that_comes_back_answers_late_and_honestly() -> None:
@@ -95,12 +95,12 @@ def test_tensors_for_masks_are_hidden_only_by_contributors_with_masks() -> None:
     played = Played(study=study).to_submitting().update(*MSPS[1:]).wait(600).aggregate()
 
     # North and South have masks, West has none: each of the two sees the other's decoder.
-    assert played.aggregate_record().coalition_max == 1
-    assert played.aggregate_record().coalition_max_masks == 0
+    assert played.aggregate_record().pooling_max == 1
+    assert played.aggregate_record().pooling_max_masks == 0
 
 
 def test_study_without_tensors_for_masks_has_one_coalition_for_all() -> None:
-    assert Played().to_summed().aggregate_record().coalition_max_masks == 2
+    assert Played().to_summed().aggregate_record().pooling_max_masks == 2
 
 
 def test_refused_update_is_left_out_with_its_reason_and_the_others_are_added() -> None:

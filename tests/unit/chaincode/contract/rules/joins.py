@@ -8,7 +8,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from chaincode.records.round import join_statement
-from tests.unit.chaincode.contract.played import Played, new_sealing_key, sign
+from tests.unit.chaincode.contract.played import GENESIS, Played, new_sealing_key, sign
 from tests.unit.chaincode.contract.rules.table import EAST, NORTH, row
 
 
@@ -50,7 +50,9 @@ def _() -> object:
     played = Played().to_open()
     key = new_sealing_key()
     (study, number, signed), transient = played.join_arguments(EAST, sealing_key=key)
-    statement = join_statement("consortium", "lungs", 1, msp=EAST, point=1, sealing_key=key)
+    statement = join_statement(
+        GENESIS, "consortium", "lungs", 1, msp=EAST, point=1, sealing_key=key
+    )
     high = sign(played.keys[EAST], statement, low=False).hex()
     text = json.dumps(json.loads(signed) | {"signature": high})
     return played.submit(EAST, "join_round", study, number, text, transient=transient)
