@@ -11,7 +11,7 @@ import base64
 import datetime
 import hashlib
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -197,9 +197,16 @@ class Played:
         for msp in (*self.study.msps, "AuthorityMSP"):
             self.add_identity(msp)
 
-    def add_identity(self, msp: str, curve: ec.EllipticCurve | None = None) -> Creator:
-        """Give an organisation a client identity."""
-        key, certificate = new_identity(msp, curve)
+    def add_identity(
+        self,
+        msp: str,
+        curve: ec.EllipticCurve | None = None,
+        *,
+        role: str = "client",
+        acts_for_hospital: bool = True,
+    ) -> Creator:
+        """Give an organisation an identity to act with."""
+        key, certificate = new_identity(msp, curve, role=role, acts_for_hospital=acts_for_hospital)
         self.keys[msp], self.creators[msp] = key, Creator(msp, certificate)
         return self.creators[msp]
 
@@ -239,7 +246,7 @@ class Played:
     def round(self, number: int = 1) -> Round:
         """Return a round's record."""
         answer = self.query("round", self.study.study, number)
-        names = Round.__dataclass_fields__
+        names = [each.name for each in fields(Round)]
         record = {name: answer[name] for name in (*names, "format")}
         return Round.from_text(json.dumps(record).encode())
 
@@ -289,6 +296,12 @@ class Played:
         for msp in msps or self.study.msps:
             args, transient = self.join_arguments(msp, number)
             self.submit(msp, "join_round", *args, transient=transient)
+        return self
+
+    def report_join(self, msp: str, number: int = 1) -> Played:
+        """Report that the join in a hospital's name is not its own."""
+        digest = self.query("round", self.study.study, number)["joins"][msp]["sealing_key_sha256"]
+        self.submit(msp, "report_join", self.study.study, number, digest)
         return self
 
     def close(self, number: int = 1) -> Played:

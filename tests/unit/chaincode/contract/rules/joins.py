@@ -110,3 +110,36 @@ def _() -> object:
     played.open(2)
     args, transient = played.join_arguments(EAST, number=2, sealing_key=key)
     return played.submit(EAST, "join_round", *args, transient=transient)
+
+
+# --- reports of joins ------------------------------------------------------------------------
+
+
+@row("JoinReportFormError", "a report about a join that does not stand")
+def _() -> object:
+    return Played().to_open().submit(EAST, "report_join", "lungs", 1, "ab" * 32)
+
+
+@row("JoinReportFormError", "a report about another sealing key")
+def _() -> object:
+    return Played().to_open().join(EAST).submit(EAST, "report_join", "lungs", 1, "ab" * 32)
+
+
+@row("SecondJoinReportError", "a report twice")
+def _() -> object:
+    return Played().to_open().join(EAST).report_join(EAST).report_join(EAST)
+
+
+@row("JoinReportedError", "joins closed although one is disowned")
+def _() -> object:
+    return Played().to_open().join().report_join(EAST).close()
+
+
+@row("JoinReportedError", "a sum although a join is disowned")
+def _() -> object:
+    return Played().to_submitting().update().report_join(EAST).aggregate()
+
+
+@row("RoundStateError", "a report after the sum")
+def _() -> object:
+    return Played().to_summed().report_join(EAST)
