@@ -55,7 +55,7 @@ def check_hospital_client_pem(certificate_pem: bytes) -> None:
     """
     try:
         certificate = x509.load_pem_x509_certificate(certificate_pem)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise ClientIdentityError("the signer has no X.509 certificate") from None
     check_hospital_client(certificate)
 

@@ -14,6 +14,8 @@ from chaincode.records.canonical import sha256_hex
 from chaincode.records.study import Weight, weights_digest
 from tests.unit.chaincode.contract.played import MSPS, Played, decoded, make_study
 
+CLIP = 1_000_000
+
 
 def test_round_from_proposal_to_publication_publishes_the_confirmed_model() -> None:
     played = Played().to_published()
@@ -90,7 +92,7 @@ def test_hospital_that_joined_late_is_simply_not_in_the_round() -> None:
 
 
 def test_tensors_for_masks_are_hidden_only_by_contributors_with_masks() -> None:
-    weights = (Weight("encoder", (60,), "all", 1000), Weight("decoder", (40,), "masks", 1000))
+    weights = (Weight("encoder", (60,), "all", CLIP), Weight("decoder", (40,), "masks", CLIP))
     study = replace(make_study(), weights=weights, weights_sha256=weights_digest(weights))
     played = Played(study=study).to_submitting().update(*MSPS[1:]).wait(600).aggregate()
 
@@ -208,7 +210,8 @@ def test_unopened_boxes_are_reported_with_the_dealers_name() -> None:
 
 def test_model_that_fails_the_gate_is_rejected_and_the_old_one_stays_in_force() -> None:
     worse = {"auc_before": 700_000, "auc_after": 600_000}
-    played = Played().to_opened().confirm(*MSPS[:2]).confirm(*MSPS[2:], metrics_ppm=worse).publish()
+    played = Played().to_opened().confirm(*MSPS[:2]).confirm(*MSPS[2:], metrics_ppm=worse, vote=0)
+    played.publish()
 
     assert played.round().state == "REJECTED"
     assert played.query("model", "lungs")["model_sha256"] == "11" * 32
