@@ -7,7 +7,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: check setup demo test lint format types imports documentation unit model scenarios fabric \
-	simulate evidence benchmark-encryption benchmark-round benchmark-training clean
+	simulate evidence benchmark-encryption benchmark-round benchmark-training benchmark-spoiled-rounds clean
 
 check: setup lint types imports documentation unit  ## lint, types, import rules, documentation, fast tests
 
@@ -55,8 +55,11 @@ evidence: setup  ## every comparison of docs/evidence.md (DATA=<folder>); goes o
 benchmark-encryption: setup
 	@$(BIN)/python benchmarks/encryption.py
 
-benchmark-round: setup
-	@$(BIN)/python benchmarks/round.py
+benchmark-round: setup  ## AGAINST=<folder of another checkout> measures both in turns
+	@$(BIN)/python benchmarks/round.py $(if $(AGAINST),--against "$(AGAINST)")
+
+benchmark-spoiled-rounds: setup  ## what two opened sums from one parent show (DATA=<folder>)
+	@$(BIN)/python benchmarks/spoiled_rounds.py $(if $(DATA),--data "$(DATA)")
 
 benchmark-training: setup
 	@$(BIN)/python benchmarks/training.py

@@ -7,7 +7,9 @@ ordering nodes and five peers in a temporary folder. The trainer returns random 
 what is timed is everything else: joining, encrypting, dealing, sealing, submitting, the chaincode's
 checks and sums, answers, the key. Times are read at one gateway as the events of the chaincode
 arrive there. `round_seconds` is from the last join to the recorded key; `cpu_seconds` are those of
-a whole round, by kind of process, the authority's peer among them. The last line is JSON.
+a whole round, by kind of process, the authority's peer among them. With `--against FOLDER`, another
+checkout of this project, both are measured in turns in the same run, and the ratio of the medians
+is told beside the machine's speed. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -277,12 +279,87 @@ def measure(root: Path, parameters: int, bits: int, rounds: int) -> dict[str, An
     }
 
 
+def loop_seconds() -> float:
+    """Return the CPU seconds of 1e7 additions in Python: how fast this machine is now."""
+    begin = time.process_time()
+    total = 0
+    for number in range(10_000_000):
+        total += number
+    return time.process_time() - begin
+
+
+def run_in(checkout: Path, parameters: int, bits: int, rounds: int) -> dict[str, Any]:
+    """Run this benchmark of another checkout, with this interpreter, and return its result."""
+    command = [sys.executable, str(checkout / "benchmarks" / "round.py")]
+    command += ["--parameters", str(parameters), "--bits", str(bits), "--rounds", str(rounds)]
+    environment = os.environ | {"PYTHONPATH": str(checkout)}
+    done = subprocess.run(
+        command, env=environment, cwd=checkout, stdout=subprocess.PIPE, text=True, check=True
+    )
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def in_turns(
+    other: Path, parameters: int, bits: int, rounds: int, turns: int
+) -> dict[str, list[dict[str, Any]]]:
+    """Measure the other checkout and this one, one after the other, so many times."""
+    results: dict[str, list[dict[str, Any]]] = {"before": [], "after": []}
+    for turn in range(turns):
+        for name, checkout in (("before", other), ("after", PROJECT)):
+            loop_s = loop_seconds()
+            found = run_in(checkout, parameters, bits, rounds)
+            results[name].append({**found, "loop_cpu_s": round(loop_s, 3)})
+            print(
+                f"turn {turn + 1} of {turns}, {name}: {found['round_seconds']:.2f} s a round, "
+                f"{sum(found['cpu_seconds'].values()):.2f} CPU s, loop {loop_s:.2f} CPU s",
+                file=sys.stderr,
+            )
+    return results
+
+
+def comparison(results: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Return the medians of both and their ratios.
+
+    >>> one = {"round_seconds_all": [2.0, 4.0], "cpu_seconds": {"peer": 1.0}, "loop_cpu_s": 0.3}
+    >>> two = {"round_seconds_all": [3.0, 3.0], "cpu_seconds": {"peer": 1.5}, "loop_cpu_s": 0.3}
+    >>> comparison({"before": [one], "after": [two]})["ratio_cpu_seconds"]
+    1.5
+    """
+    seconds = {
+        name: statistics.median(s for each in runs for s in each["round_seconds_all"])
+        for name, runs in results.items()
+    }
+    cpu = {
+        name: statistics.median(sum(each["cpu_seconds"].values()) for each in runs)
+        for name, runs in results.items()
+    }
+    return {
+        "round_seconds": seconds,
+        "cpu_seconds": cpu,
+        "ratio_round_seconds": round(seconds["after"] / seconds["before"], 3),
+        "ratio_cpu_seconds": round(cpu["after"] / cpu["before"], 3),
+        "loop_cpu_s": [each["loop_cpu_s"] for runs in results.values() for each in runs],
+        "runs": dict(results),
+    }
+
+
 @click.command()
 @click.option("--parameters", type=click.IntRange(1), default=1_000_000, show_default=True)
 @click.option("--bits", type=click.IntRange(2, 16), default=8, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
-def main(parameters: int, bits: int, rounds: int) -> None:
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Another checkout of this project, measured in turns with this one.",
+)
+@click.option("--turns", type=click.IntRange(1), default=3, show_default=True)
+def main(parameters: int, bits: int, rounds: int, against: Path | None, turns: int) -> None:
     """Time whole rounds on a real consortium in a temporary folder."""
+    if against is not None:
+        results = in_turns(against.resolve(), parameters, bits, rounds, turns)
+        print(json.dumps(comparison(results)))
+        return
     program = str(Path(sys.executable).parent / "consortium")
     with tempfile.TemporaryDirectory(prefix="benchmark-round-") as folder:
         root = Path(folder) / "consortium"
@@ -294,6 +371,7 @@ def main(parameters: int, bits: int, rounds: int) -> None:
             result = measure(root, parameters, bits, rounds)
         finally:
             subprocess.run([program, "stop", *place], check=False, stdout=sys.stderr)
+    result["loop_cpu_s"] = round(loop_seconds(), 3)
     print(json.dumps(result))
 
 

@@ -68,6 +68,15 @@ class MemoryHospital:
         """Return the channel."""
         return self._ledger.channel
 
+    @property
+    def genesis_sha256(self) -> str:
+        """Return what stands for the digest of the channel's first block."""
+        return self._ledger.genesis_sha256
+
+    def channel_facts(self) -> tuple[tuple[str, str], ...]:
+        """Return what the channel is, in words."""
+        return self._ledger.facts
+
     def evaluate(self, function: str, *args: str) -> bytes:
         """Ask the ledger."""
         try:

@@ -54,7 +54,8 @@ class RoundRow:
         round_number: From 1.
         state: PUBLISHED, REJECTED or ABANDONED (or a running state).
         contributors: MSPs whose updates are in the sum.
-        coalition_max: How many hospitals may collude without learning more than the sum.
+        safe_against: Hospitals that may cheat, and that may pool what they have, without learning
+            more than the sum; None where nothing was encrypted.
         seconds: By phase, one hospital's view; a phase that was not done is absent.
         ledger_bytes: Bytes of the round on the chain, 0 where not counted.
         upload_bytes: Bytes of one hospital's upload beside the chain.
@@ -66,7 +67,7 @@ class RoundRow:
     round_number: int
     state: str
     contributors: tuple[str, ...]
-    coalition_max: int
+    safe_against: tuple[int, int] | None
     seconds: Mapping[str, float] = field(default_factory=dict)
     ledger_bytes: int = 0
     upload_bytes: int = 0
@@ -144,7 +145,7 @@ def table_cells(rounds: Sequence[RoundRow]) -> tuple[list[str], list[list[str]]]
     """
     shown = [(key, name) for key, name in PHASES if any(key in row.seconds for row in rounds)]
     hospitals = sorted({msp for row in rounds for msp in row.metrics})
-    head = ["round", "state", "contributors", "may collude"]
+    head = ["round", "state", "contributors", "safe against (cheat, pool)"]
     head += [f"{name} s" for _, name in shown]
     head += ["on ledger kB", "upload kB"]
     head += [f"AUC {short_name(msp)}" for msp in hospitals]
@@ -152,12 +153,23 @@ def table_cells(rounds: Sequence[RoundRow]) -> tuple[list[str], list[list[str]]]
     rows = []
     for row in rounds:
         cells = [str(row.round_number), row.state]
-        cells += [contributors_text(row.contributors, everybody), str(row.coalition_max)]
+        cells += [contributors_text(row.contributors, everybody), safe_text(row.safe_against)]
         cells += [f"{row.seconds[key]:.1f}" if key in row.seconds else "-" for key, _ in shown]
         cells += [f"{row.ledger_bytes / 1000:.0f}", f"{row.upload_bytes / 1000:.0f}"]
         cells += [metric_cell(row.metrics.get(msp, {}), row.votes.get(msp)) for msp in hospitals]
         rows.append(cells)
     return head, rows
+
+
+def safe_text(safe_against: tuple[int, int] | None) -> str:
+    """Return how many hospitals may cheat, and how many may pool what they have.
+
+    >>> safe_text((1, 2)), safe_text(None)
+    ('1, 2', 'nothing encrypted')
+    """
+    if safe_against is None:
+        return "nothing encrypted"
+    return f"{safe_against[0]}, {safe_against[1]}"
 
 
 def contributors_text(contributors: Sequence[str], everybody: Sequence[str]) -> str:

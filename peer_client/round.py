@@ -288,7 +288,7 @@ class HospitalRound:
                 "state": record.state,
                 "contributors": list(records.contributors),
                 "joined": list(records.joined),
-                "coalition_max": records.aggregate.coalition_max if records.aggregate else 0,
+                "pooling_max": records.aggregate.pooling_max if records.aggregate else 0,
                 "seconds": {**known, **self._memory.seconds},
                 "model_sha256": record.model_sha256,
             },

@@ -92,6 +92,7 @@ def join(desk: Desk, records: RoundRecords, seen: SeenRound) -> None:
     seen.add_own_key(sha256_hex(sealing_key))
     signature = sign_join(
         desk.signer.sign,
+        genesis_sha256=desk.study.genesis_sha256,
         channel=desk.ledger.channel,
         study=desk.study.study,
         round_number=number,
@@ -255,11 +256,13 @@ def transcript(desk: Desk, records: RoundRecords) -> RoundTranscript:
     points = desk.points(records.record.joined)
     at = datetime.fromtimestamp(desk.now_s(), UTC)
     found = RoundTranscript(
+        genesis_sha256=desk.study.genesis_sha256,
         channel=desk.ledger.channel,
         study=desk.study.study,
         round_number=number,
         joined=tuple(
             verify_join(
+                genesis_sha256=desk.study.genesis_sha256,
                 channel=desk.ledger.channel,
                 study=desk.study.study,
                 round_number=number,

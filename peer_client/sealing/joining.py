@@ -20,6 +20,7 @@ from peer_client.sealing.transcript import Joined
 def sign_join(
     sign: Callable[[bytes], bytes],
     *,
+    genesis_sha256: str,
     channel: str,
     study: str,
     round_number: int,
@@ -31,6 +32,7 @@ def sign_join(
 
     Args:
         sign: The hospital identity's signing function (ECDSA, DER, low S).
+        genesis_sha256: SHA-256 of the channel's first block, 64 hex digits.
         channel: Name of the channel.
         study: Name of the study.
         round_number: Number of the round.
@@ -43,13 +45,20 @@ def sign_join(
     """
     return sign(
         join_statement(
-            channel, study, round_number, msp=msp_id, point=point, sealing_key=sealing_key
+            genesis_sha256,
+            channel,
+            study,
+            round_number,
+            msp=msp_id,
+            point=point,
+            sealing_key=sealing_key,
         )
     )
 
 
 def verify_join(
     *,
+    genesis_sha256: str,
     channel: str,
     study: str,
     round_number: int,
@@ -64,6 +73,7 @@ def verify_join(
     """Prove that a hospital published this sealing key for this round.
 
     Args:
+        genesis_sha256: SHA-256 of the channel's first block, 64 hex digits.
         channel: Name of the channel.
         study: Name of the study.
         round_number: Number of the round.
@@ -83,7 +93,13 @@ def verify_join(
             date, or the signature is not one of this statement.
     """
     statement = join_statement(
-        channel, study, round_number, msp=msp_id, point=point, sealing_key=sealing_key
+        genesis_sha256,
+        channel,
+        study,
+        round_number,
+        msp=msp_id,
+        point=point,
+        sealing_key=sealing_key,
     )
     try:
         verify_signature(certificate_pem, statement, signature, roots_pem=roots_pem, at=at)

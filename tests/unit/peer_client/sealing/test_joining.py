@@ -18,6 +18,7 @@ class Join:
     member: MemoryMember
     channel: str = "consortium"
     study: str = "lungs"
+    genesis_sha256: str = "ab" * 32
     round_number: int = 1
     msp_id: str = "NorthMSP"
     point: int = 2
@@ -25,7 +26,15 @@ class Join:
 
     @property
     def statement(self) -> dict:
-        names = ("channel", "study", "round_number", "msp_id", "point", "sealing_key")
+        names = (
+            "genesis_sha256",
+            "channel",
+            "study",
+            "round_number",
+            "msp_id",
+            "point",
+            "sealing_key",
+        )
         return {name: getattr(self, name) for name in names}
 
     def sign(self) -> bytes:
