@@ -146,7 +146,7 @@ def records_of(answer: Mapping[str, Any]) -> RoundRecords:
         else None,
         confirmations=_by_msp(Confirmation, answer["confirmations"]),
         give_up_votes=dict(sorted(answer["give_up_votes"].items())),
-        join_reports=dict(sorted(answer.get("join_reports", {}).items())),
+        join_reports=dict(sorted(answer["join_reports"].items())),
     )
 
 

@@ -91,8 +91,8 @@ class Coalition:
             block_sha256=total.block_sha256,
             check_sha256=sha256_hex(total.check),
             digest=aggregate_digest(
-                **frame_of(desk),
-                number=1,
+                *frame_of(desk).values(),
+                1,
                 study_sha256=self.consortium.study.sha256,
                 joined_sha256=records.record.joined_sha256,
                 contributors=total.contributors,
@@ -140,4 +140,8 @@ class Coalition:
 
 def frame_of(desk) -> dict[str, str]:
     """Return what every statement of a channel's study is bound to."""
-    return {"channel": desk.ledger.channel, "study": desk.study.study}
+    return {
+        "genesis_sha256": desk.study.genesis_sha256,
+        "channel": desk.ledger.channel,
+        "study": desk.study.study,
+    }

@@ -1,8 +1,9 @@
 """One hospital sets the clock of its proposals ahead: it closes a phase and chooses who is in.
 
-Peers refuse proposals far from their own clocks. Where they do not (the ledger of these tests has
-no clock of its own), a hospital's client still goes by its own: it neither seals for joined
-hospitals of which one is missing, nor answers for a sum without one, before their time is over.
+Peers refuse proposals far from their own clocks. Where they do not (the peers of these tests but
+for the first have no clock of their own), a hospital's client still goes by its own: it neither
+seals for joined hospitals of which one is missing, nor answers for a sum without one, before their
+time is over.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from chaincode.memory_ledger import MemoryEndorseError
 from peer_client import own_clock
 from peer_client.decision import Act
 from peer_client.memory_hospital import MemoryHospital
@@ -26,8 +28,18 @@ DEADLINE_S = 3600
 def consortium(tmp_path: Path) -> Iterator[MemoryConsortium]:
     made = MemoryConsortium(tmp_path, small_study(deadline_s=DEADLINE_S))
     made.agree()
+    made.channel._clock_s = None
     yield made
     made.close()
+
+
+def test_peers_refuse_the_liars_time(consortium: MemoryConsortium) -> None:
+    parts = consortium.parts(1)
+    play_up_to(consortium, parts, "SUBMITTING")
+    consortium.channel._clock_s = consortium.clock
+
+    with pytest.raises(MemoryEndorseError, match="time"):
+        ahead(consortium).submit("aggregate", consortium.study.study, "1")
 
 
 def ahead(consortium: MemoryConsortium) -> MemoryHospital:

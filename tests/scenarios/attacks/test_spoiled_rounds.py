@@ -75,7 +75,7 @@ def test_a_third_sum_from_one_parent_needs_a_person(consortium: MemoryConsortium
             consortium.part(msp, 3).step()
 
     assert consortium.records(3).joined == ()
-    for msp in HONEST:  # each hospital's person decides for that hospital
+    for msp in MSPS:  # each hospital's person decides for that hospital
         record = consortium.records(3).record
         consortium.store(msp).accept(record.parent_sha256, record.opened_before)
     play(consortium, consortium.parts(3))
