@@ -9,15 +9,18 @@ time is over.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from chaincode.memory_ledger import MemoryEndorseError
-from peer_client import own_clock
+from chaincode.records import keys
+from peer_client import opening, own_clock, round_sum
 from peer_client.decision import Act
 from peer_client.memory_hospital import MemoryHospital
-from peer_client.sealing.errors import PhaseClosedEarlyError
+from peer_client.sealing.errors import PhaseClosedEarlyError, ShareRefusedError
+from tests.scenarios.attacks.coalition import Coalition
 from tests.support.hospitals import MSPS, MemoryConsortium, play, play_up_to, small_study
 
 VICTIM, *HONEST, LIAR = MSPS
@@ -139,3 +142,38 @@ def test_switched_off_own_clock_lets_one_hospital_choose_the_joined(
     monkeypatch.setattr(own_clock, "end_of_s", lambda *args: 0.0)
 
     assert {parts[msp].step() for msp in HONEST} == {Act.SUBMIT}
+
+
+def said_to_be_refused(consortium: MemoryConsortium) -> dict:
+    """Have the ledger say that the victim's valid update was refused."""
+    parts = consortium.parts(1)
+    play_up_to(consortium, parts, "SUMMED")
+    coalition = Coalition(consortium, (LIAR,))
+    lie = replace(coalition.aggregate_without(VICTIM), refused={VICTIM: "ResidueError: too large"})
+    coalition.write({keys.aggregate(consortium.study.study, 1): lie.to_bytes()})
+    return consortium.parts(1)
+
+
+def test_an_update_said_to_be_refused_is_checked_before_an_answer(
+    consortium: MemoryConsortium,
+) -> None:
+    part = said_to_be_refused(consortium)[HONEST[0]]
+
+    part.step()
+
+    assert HONEST[0] not in consortium.records(1).answers
+    assert part.desk.journal.answer(consortium.study.study, 1) is None
+    records = part.records()
+    assert records is not None
+    with pytest.raises(ShareRefusedError, match=f"leaves out the update of {VICTIM}, which is"):
+        round_sum.check_refused(part.desk, records)
+
+
+def test_switched_off_check_of_a_refusal_lets_the_victim_be_left_out(
+    consortium: MemoryConsortium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = said_to_be_refused(consortium)[HONEST[0]]
+    monkeypatch.setattr(opening, "check_refused", lambda *args: None)
+
+    assert part.step() is Act.ANSWER
+    assert HONEST[0] in consortium.records(1).answers
