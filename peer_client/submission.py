@@ -253,6 +253,12 @@ def transcript(desk: Desk, records: RoundRecords) -> RoundTranscript:
     if known is not None and _is_of(known, records.record):
         return known
     joins = read_joins(desk.ledger, desk.study.study, number)
+    known_to_all = set(joins) & set(desk.study.msps)
+    if strangers := [msp for msp in records.record.joined if msp not in known_to_all]:
+        raise SumMismatchError(
+            f"round {number} names {', '.join(strangers)} as joined without a join of a hospital "
+            "of the study"
+        )
     points = desk.points(records.record.joined)
     at = datetime.fromtimestamp(desk.now_s(), UTC)
     found = RoundTranscript(

@@ -68,6 +68,17 @@ def test_joins_that_are_not_those_of_the_summary_are_refused(
         submission.transcript(consortium.desk(MSPS[0]), other)
 
 
+def test_a_joined_without_a_join_of_the_study_is_refused(
+    consortium: MemoryConsortium,
+) -> None:
+    play_up_to(consortium, consortium.parts(1), "SUBMITTING")
+    records, stranger = consortium.records(1), "otherMSP"
+    lie = replace(records.record, joined=tuple(sorted((*records.record.joined, stranger))))
+
+    with pytest.raises(SumMismatchError, match=f"names {stranger} as joined"):
+        submission.transcript(consortium.desk(MSPS[0]), replace(records, record=lie))
+
+
 def test_a_parent_proved_once_serves_no_round_that_names_another(
     consortium: MemoryConsortium,
 ) -> None:
