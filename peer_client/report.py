@@ -138,10 +138,10 @@ def _report_json(title: str, rounds: Sequence[RoundRow]) -> bytes:
 def table_cells(rounds: Sequence[RoundRow]) -> tuple[list[str], list[list[str]]]:
     """Return the table's head and rows as text.
 
-    >>> row = RoundRow(1, "PUBLISHED", ("AMSP", "BMSP", "CMSP"), 1, {"train": 2.0}, 20480, 1000)
+    >>> row = RoundRow(1, "PUBLISHED", ("AMSP", "BMSP", "CMSP"), (1, 2), {"train": 2.0}, 20480)
     >>> head, rows = table_cells([row])
-    >>> head[:4], rows[0][:4]
-    (['round', 'state', 'contributors', 'may collude'], ['1', 'PUBLISHED', 'all 3', '1'])
+    >>> head[2:4], rows[0][2:4]
+    (['contributors', 'safe against (cheat, pool)'], ['all 3', '1, 2'])
     """
     shown = [(key, name) for key, name in PHASES if any(key in row.seconds for row in rounds)]
     hospitals = sorted({msp for row in rounds for msp in row.metrics})
@@ -208,7 +208,7 @@ def markdown_table(rounds: Sequence[RoundRow]) -> list[str]:
 def served_cells(rounds: Sequence[RoundRow]) -> tuple[list[str], list[list[str]]]:
     """Return the head and rows of a table of what each hospital serves after its last choice.
 
-    >>> served_cells([RoundRow(1, "PUBLISHED", (), 0, metrics={"AMSP": {"auc_after": 0.5}})])[1]
+    >>> served_cells([RoundRow(1, "PUBLISHED", (), None, metrics={"AMSP": {"auc_after": 0.5}})])[1]
     [['A', '-', 'federated: nothing was chosen', '-']]
     """
     head = ["hospital", "round", "serves (AUC, validation)"]
