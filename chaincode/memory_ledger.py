@@ -1,14 +1,16 @@
 """A whole channel in memory, with Fabric's semantics, for tests and for simulation.
 
-A transaction is simulated against the committed state, which records what it read and what it
-would write, and later committed: the two steps may be interleaved with others', as on a network.
-At commit the versions of all keys read are compared (MVCC_READ_CONFLICT), ranges are read again
+A transaction is simulated against the committed state, which records what it read and what it would
+write, and later committed: the two steps may be interleaved with others', as on a network. At
+commit the versions of all keys read are compared (MVCC_READ_CONFLICT), ranges are read again
 (PHANTOM_READ_CONFLICT) and the endorsers are held against the policies
-(ENDORSEMENT_POLICY_FAILURE): public writes need a majority of the hospitals, a private collection
-needs its owner. Blind writes do not conflict, a transaction never reads its own writes, private
-values expire, hashes are seen by everybody and only valid transactions raise events. It checks no
-signature and runs no network; peers' private stores are one store. Sources: Fabric's
-kvledger/txmgmt/validation, privdata and fabric-chaincode-go shim/interfaces.go.
+(ENDORSEMENT_POLICY_FAILURE): public writes need T of the hospitals (`network.quorum`, as in the
+channel's first block), a private collection needs its owner. With a clock, a proposal whose time is
+further off than `network.clock.TIME_WINDOW_S` is refused, as by the peers' TimeWindowCheck. Blind
+writes do not conflict, a transaction never reads its own writes, private values expire, hashes are
+seen by everybody and only valid transactions raise events. It checks no signature and runs no
+network; peers' private stores are one store. Sources: Fabric's kvledger/txmgmt/validation, privdata
+and fabric-chaincode-go shim/interfaces.go.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from typing import Final
 from chaincode.ledger import Creator, CreatorLike, Ledger, Modification
 from chaincode.records import keys
 from chaincode.records.keys import composite
+from network.clock import TIME_WINDOW_S
+from network.quorum import hospital_quorum
 
 Version = tuple[int, int]  # block and place in it
 Handler = Callable[[Ledger, Sequence[bytes]], bytes]
@@ -53,6 +57,11 @@ class MemoryCommitError(Exception):
         super().__init__(f"transaction {transaction_id} failed to commit with status code {code}")
         self.transaction_id = transaction_id
         self.code = code
+
+
+def memory_genesis_sha256(channel: str) -> str:
+    """Return what stands for the digest of an in-memory channel's first block."""
+    return hashlib.sha256(channel.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +158,7 @@ class MemoryLedger:
         hospitals: Sequence[str],
         channel: str = "consortium",
         block_to_live: int = 0,
+        clock_s: Callable[[], float] | None = None,
     ) -> None:
         """Make an empty channel.
 
@@ -158,13 +168,18 @@ class MemoryLedger:
                 are members.
             channel: Its name.
             block_to_live: Of the collections, in blocks; 0 keeps values for ever.
+            clock_s: The peers' clock, seconds since 1970 UTC; proposals far from it are refused.
+                Without one, proposals of any time are taken.
         """
         self.channel = channel
+        self._clock_s = clock_s
         self.hospitals = tuple(sorted(hospitals))
         self.collections = {
             keys.collection(msp): Collection(msp, self.hospitals, block_to_live)
             for msp in self.hospitals
         }
+        #: What a hospital pins of the channel; a test may change it as administrators would.
+        self.facts: tuple[tuple[str, str], ...] = _facts(channel, self.hospitals)
         self.blocks: list[Block] = [Block(0, ())]
         self.events: list[ChaincodeEvent] = []
         self.changed = threading.Condition(threading.RLock())
@@ -182,6 +197,16 @@ class MemoryLedger:
     def height(self) -> int:
         """Number of blocks."""
         return len(self.blocks)
+
+    @property
+    def genesis_sha256(self) -> str:
+        """What stands for the digest of the channel's first block: that of its name."""
+        return memory_genesis_sha256(self.channel)
+
+    @property
+    def endorsers_needed(self) -> int:
+        """How many hospitals must endorse a public write."""
+        return hospital_quorum(len(self.hospitals))
 
     def simulate(
         self,
@@ -204,6 +229,7 @@ class MemoryLedger:
             transaction_id = hashlib.sha256(nonce + identity).hexdigest()
             simulation = Simulation(transaction_id, creator, timestamp_s, function)
             view = MemoryView(self, simulation, dict(transient or {}))
+            self._check_time(simulation)
             try:
                 simulation.payload = self._handler(view, parts)
             except Exception as error:
@@ -285,6 +311,17 @@ class MemoryLedger:
         """Forget a private value's bytes but keep its hash, as on a peer that never received it."""
         self._private[collection, key].absent = True
 
+    def _check_time(self, simulation: Simulation) -> None:
+        """Refuse a proposal outside the peers' time window (core/handlers/auth/filter)."""
+        if self._clock_s is None:
+            return
+        off_s = simulation.timestamp_s - self._clock_s()
+        if abs(off_s) > TIME_WINDOW_S:
+            raise MemoryEndorseError(
+                simulation.transaction_id,
+                f"request unauthorized due to incorrect timestamp, it is {off_s:.0f} s off",
+            )
+
     # --- validation --------------------------------------------------------------------------
 
     def _validate(self, simulation: Simulation, endorsers: Sequence[str]) -> str:
@@ -312,7 +349,7 @@ class MemoryLedger:
         # (Fabric, statebased validation): the chaincode's policy counts for all others.
         if simulation.private_writes and not simulation.writes:
             return True
-        return 2 * len(set(endorsers) & set(self.hospitals)) > len(self.hospitals)
+        return len(set(endorsers) & set(self.hospitals)) >= self.endorsers_needed
 
     def _apply(self, simulation: Simulation, version: Version) -> None:
         for key, value in simulation.writes.items():
@@ -352,6 +389,23 @@ class MemoryLedger:
 
     def _range(self, prefix: str) -> list[tuple[str, bytes, Version]]:
         return sorted((k, *self._state[k]) for k in self._state if k.startswith(prefix))
+
+
+def _facts(channel: str, hospitals: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return what a hospital would notice changing, in the words of a channel's configuration."""
+    quorum = hospital_quorum(len(hospitals))
+    names = ", ".join(hospitals)
+    rules = {
+        f"policy /Channel/{place}": f"{quorum} of the {role} of {names}"
+        for place, role in (
+            ("Admins", "administrators"),
+            ("Application/Admins", "administrators"),
+            ("Application/Endorsement", "peers"),
+            ("Application/LifecycleEndorsement", "peers"),
+            ("Orderer/Admins", "administrators"),
+        )
+    }
+    return tuple(sorted({"genesis block": memory_genesis_sha256(channel), **rules}.items()))
 
 
 def _row(simulation: Simulation, code: str) -> TransactionRow:

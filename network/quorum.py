@@ -25,3 +25,16 @@ def hospital_quorum(hospitals: int) -> int:
     if hospitals < 1:
         raise ValueError(f"a quorum of {hospitals} hospitals does not exist")
     return 2 * hospitals // 3 + 1
+
+
+def bft_quorum(nodes: int) -> int:
+    """Return how many of the ordering nodes must have signed a block.
+
+    ceil((n + f + 1) / 2) with f = floor((n - 1) / 3): any two such groups share an honest node
+    (SmartBFT, internal/bft/util.go, computeQuorum).
+
+    >>> [bft_quorum(nodes) for nodes in (1, 4, 5, 7, 10)]
+    [1, 3, 4, 5, 7]
+    """
+    faulty = (nodes - 1) // 3
+    return (nodes + faulty + 2) // 2

@@ -24,15 +24,12 @@ from network.errors import NetworkError
 from peer_client import lineage
 from peer_client.decision import ENDED
 from peer_client.desk import Desk, Notice, Serving, Trainer
-from peer_client.errors import (
-    NotOfStudyError,
-    RoundsAbandonedError,
-    SettingsError,
-)
+from peer_client.errors import RoundsAbandonedError, SettingsError
 from peer_client.fabric_ledger import FabricLedger
 from peer_client.ledger import HospitalLedger
 from peer_client.round import HospitalRound, RoundOutcome
 from peer_client.sealing import Journal, SealingKeys, memory_backed_folder
+from peer_client.seen_records import check_study_seen
 from peer_client.starting_model import starting_weights
 from peer_client.store import StudyStore
 from peer_client.study import (
@@ -201,13 +198,14 @@ def follow(desk: Desk, rounds: int) -> Iterator[RoundOutcome]:
 
     Raises:
         RoundsAbandonedError: Three rounds in a row were abandoned.
+        RecordChangedError: The study's record is not the one seen before.
         NetworkError: The network failed for three minutes on end.
     """
     counted = abandoned = 0
     while counted < rounds:
         state = read_study(desk.ledger, desk.study.study)
-        if desk.study.sha256 != state.terms.sha256:  # pragma: no cover - the ledger forbids it
-            raise NotOfStudyError(desk.msp_id, desk.study.study)
+        check_study_seen(desk.store, desk.study.sha256)
+        check_study_seen(desk.store, state.terms.sha256)
         try:
             number = next_round(state)
         except StudyFinishedError:

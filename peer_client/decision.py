@@ -61,6 +61,7 @@ class RoundView:
         reported: Who has reported boxes that did not open instead.
         confirmed: Who has confirmed, with the digest of the model computed.
         given_up: Who has voted to give the round up.
+        join_reports: Who has reported a join in its name as not its own: the round is void.
     """
 
     state: str = ""
@@ -72,6 +73,7 @@ class RoundView:
     reported: tuple[str, ...] = ()
     confirmed: tuple[tuple[str, str], ...] = ()
     given_up: tuple[str, ...] = ()
+    join_reports: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,9 @@ class OwnProgress:
         applied: The round's model has been computed here.
         opening_refused: The sum did not open to one of updates; there is no model to confirm.
         update_spent: The journal says that an update was sealed, but its bytes are gone.
+        submit_from_s: From when this hospital submits, by its own clock (peer_client/own_clock.py):
+            later than at once where a hospital is missing among the joined.
+        answer_from_s: From when it answers: later where a joined hospital is not in the sum.
     """
 
     trained: bool = False
@@ -97,6 +102,8 @@ class OwnProgress:
     applied: bool = False
     opening_refused: bool = False
     update_spent: bool = False
+    submit_from_s: float = 0.0
+    answer_from_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +145,11 @@ def next_act(view: RoundView, own: OwnProgress, terms: Terms, msp_id: str, now_s
         case "OPEN":
             return _while_open(view, own, terms, msp_id, late)
         case "SUBMITTING":
-            return _while_submitting(view, own, terms, msp_id, late)
+            return _while_submitting(view, own, terms, msp_id, now_s)
         case "SUMMED":
-            return _while_summed(view, own, terms, msp_id, late)
+            return _while_summed(view, own, terms, msp_id, now_s)
         case "OPENED":
-            return _while_opened(view, own, terms, msp_id, late)
+            return _while_opened(view, own, terms, msp_id, now_s)
         case "PUBLISHED" if not own.applied:
             return Act.APPLY
         case _:
@@ -151,6 +158,8 @@ def next_act(view: RoundView, own: OwnProgress, terms: Terms, msp_id: str, now_s
 
 def _while_open(view: RoundView, own: OwnProgress, terms: Terms, msp_id: str, late: bool) -> Act:
     """Join, train while others join, then close the joins."""
+    if view.join_reports:
+        return Act.ABANDON
     if msp_id not in view.joined and msp_id in terms.hospitals and not late:
         return Act.JOIN
     if msp_id in view.joined and not own.trained and not own.update_spent:
@@ -164,12 +173,18 @@ def _while_open(view: RoundView, own: OwnProgress, terms: Terms, msp_id: str, la
 
 
 def _while_submitting(
-    view: RoundView, own: OwnProgress, terms: Terms, msp_id: str, late: bool
+    view: RoundView, own: OwnProgress, terms: Terms, msp_id: str, now_s: float
 ) -> Act:
     """Submit, then have the sum made when all have, or enough have and time is up."""
+    if view.join_reports:
+        return Act.ABANDON
+    late = now_s > view.deadline_s
     takes_part = msp_id in view.joined and not own.update_spent
     if takes_part and msp_id not in view.submitted:
-        return Act.SUBMIT if own.trained else Act.TRAIN
+        if not own.trained:
+            return Act.TRAIN
+        if now_s >= own.submit_from_s:
+            return Act.SUBMIT
     enough = len(view.submitted) >= terms.contributors_min and not own.too_few_valid
     if late:
         return Act.AGGREGATE if enough else Act.ABANDON
@@ -178,24 +193,33 @@ def _while_submitting(
     return Act.WAIT
 
 
-def _while_summed(view: RoundView, own: OwnProgress, terms: Terms, msp_id: str, late: bool) -> Act:
+def _may_answer(view: RoundView, own: OwnProgress, msp_id: str, now_s: float) -> bool:
+    """Return whether this hospital has an answer to give, and gives it now."""
+    able = own.has_keys and not own.answer_refused and not view.join_reports
+    is_owed = msp_id in view.joined and msp_id not in (*view.answered, *view.reported)
+    return able and is_owed and now_s >= own.answer_from_s
+
+
+def _while_summed(
+    view: RoundView, own: OwnProgress, terms: Terms, msp_id: str, now_s: float
+) -> Act:
     """Answer once, then have the key recorded, or vote when no key can come any more."""
-    may_answer = own.has_keys and not own.answer_refused and msp_id in view.joined
-    if may_answer and msp_id not in (*view.answered, *view.reported):
+    if _may_answer(view, own, msp_id, now_s):
         return Act.ANSWER
     if len(view.answered) >= terms.threshold and not own.no_key:
         return Act.RECORD_KEY
-    if late and msp_id not in view.given_up:
+    if now_s > view.deadline_s and msp_id not in view.given_up:
         return Act.GIVE_UP
     return Act.WAIT
 
 
-def _while_opened(view: RoundView, own: OwnProgress, terms: Terms, msp_id: str, late: bool) -> Act:
+def _while_opened(
+    view: RoundView, own: OwnProgress, terms: Terms, msp_id: str, now_s: float
+) -> Act:
     """Compute the model, confirm it, and have it published; answer late if need be."""
     if not own.applied and not own.opening_refused:
         return Act.APPLY
-    may_answer = own.has_keys and not own.answer_refused and msp_id in view.joined
-    if may_answer and msp_id not in (*view.answered, *view.reported):
+    if _may_answer(view, own, msp_id, now_s):
         return Act.ANSWER
     confirmed = dict(view.confirmed)
     if own.applied and msp_id not in confirmed and msp_id in terms.hospitals:
@@ -203,6 +227,7 @@ def _while_opened(view: RoundView, own: OwnProgress, terms: Terms, msp_id: str, 
     # Those who contributed were there a moment ago; whoever was not need not be waited for. After
     # the deadline the ledger decides with what it has: without T equal digests, against the model.
     enough = len(confirmed) >= terms.threshold
+    late = now_s > view.deadline_s
     if late or (enough and set(view.contributors) <= set(confirmed)):
         return Act.PUBLISH
     return Act.WAIT

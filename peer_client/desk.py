@@ -52,7 +52,11 @@ class Trainer(Protocol):
         """Return the shared weights after this hospital's steps, float32, `(parameters,)`."""
 
     def metrics_ppm(self, task: TrainingTask, after: NDArray[np.float32]) -> Mapping[str, int]:
-        """Return `auc_before`, `auc_after` and others on own validation patients, in millionths."""
+        """Return `auc_before`, `auc_after` and others on own validation patients, in millionths.
+
+        They are exact and stay here with the counts of patients by kind; what of them leaves the
+        hospital follows from `peer_client.personal.ledger_figures.ledger_ppm`.
+        """
 
 
 #: Told (what is done, steps done, steps in all) while a hospital chooses; 0 where there are none.
@@ -72,7 +76,7 @@ class Serving(Protocol):
     def serve(
         self, task: TrainingTask, shared: NDArray[np.float32], progress: ServingProgress
     ) -> Mapping[str, int]:
-        """Choose after a round; return the figures that go to the ledger, in millionths."""
+        """Choose after a round; return the choice's figures, exact, in millionths."""
 
 
 @dataclass(frozen=True, slots=True)

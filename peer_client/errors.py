@@ -1,8 +1,8 @@
 """What can go wrong at a hospital's client, and what to do about it.
 
-Codes 60 to 69; each has a page docs/errors/<code>.md. Errors of the parts beneath (network,
-sealing, update, CT, model) are passed on as they are: they carry a code and a hint of their own. So
-are the chaincode's refusals: `chaincode.records.errors` has one class for each rule.
+Codes 60 to 69 and 105 to 107; each has a page docs/errors/<code>.md. Errors of the parts beneath
+(network, sealing, update, CT, model) are passed on as they are: they carry a code and a hint of
+their own. So are the chaincode's refusals: `chaincode.records.errors` has one class for each rule.
 """
 
 from __future__ import annotations
@@ -112,3 +112,56 @@ class StoreError(HospitalClientError):
     hint = (
         "Free some space or mend the permissions, then start again: the round goes on where it was."
     )
+
+
+class RecordChangedError(HospitalClientError):
+    """The own peer shows a record otherwise than it did before; a record is written once.
+
+    Args:
+        what: The record, with its round.
+        before: What was seen before.
+        now: What is shown now.
+    """
+
+    exit_code: ClassVar[int] = 105
+    hint = (
+        "This hospital takes no further part before a person knows why: compare `hospital-client "
+        "audit round` with the other hospitals. A peer whose data was rebuilt must first have "
+        "caught up (`consortium status`); then start again."
+    )
+
+    def __init__(self, what: str, before: str, now: str) -> None:
+        super().__init__(f"{what} changed on the ledger: it {before}, and now it {now}")
+
+
+class OwnRecordForgedError(HospitalClientError):
+    """The ledger has a record in this hospital's name that this hospital did not send."""
+
+    exit_code: ClassVar[int] = 106
+    hint = (
+        "Somebody acts with this hospital's identity, or a second client of this hospital runs "
+        "elsewhere with other files. This hospital sends nothing more in the round. Stop every "
+        "client of this hospital; if none of them sent the record, have the certificate of its "
+        "client user replaced."
+    )
+
+
+class OwnJoinForgedError(OwnRecordForgedError):
+    """A round has a join in this hospital's name with a sealing key that is not its own."""
+
+
+class SpoiledParentError(HospitalClientError):
+    """Two sums were already opened from this model without a model coming of them."""
+
+    exit_code: ClassVar[int] = 107
+    hint = (
+        "Each further sum from the same model tells more about single hospitals. Find out why the "
+        "rounds before gave no model (`hospital-client audit round`) and agree with the others; "
+        "then `hospital-client study resume STUDY` lets this hospital take part once more."
+    )
+
+    def __init__(self, round_number: int, parent_sha256: str, opened: int) -> None:
+        super().__init__(
+            f"round {round_number} starts from model {parent_sha256[:16]}, from which {opened} "
+            "sums were opened that gave no model"
+        )

@@ -170,6 +170,10 @@ class FabricLedger:
             for block in self._gateway.blocks(start, end - 1):
                 yield ledger_block(block)
 
+    def height(self) -> int:
+        """Return how many blocks the own peer has."""
+        return self._gateway.height()
+
     def ordering(self) -> OrderingClaim:
         """Return who orders the channel, from its configuration at the own peer."""
         from network.consortium.ordering import read_ordering

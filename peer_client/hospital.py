@@ -25,6 +25,7 @@ from peer_client.ct.cohort import Cohort, SliceSet
 from peer_client.desk import TrainingProgress, TrainingTask
 from peer_client.evaluation.readings import thinned
 from peer_client.evaluation.views import FEW_SLICES
+from peer_client.personal.ledger_figures import MASKED, NEGATIVE, POSITIVE
 from peer_client.store import StudyStore, read_file, write_file
 from peer_client.study_file import network_of, shared_places
 
@@ -136,14 +137,21 @@ class LocalTraining:
         return mine
 
     def metrics_ppm(self, task: TrainingTask, after: NDArray[np.float32]) -> Mapping[str, int]:
-        """Judge the parent and the new model on validation patients, in millionths."""
+        """Judge the parent and the new model on validation patients: exact, for this hospital.
+
+        With the figures, in millionths, stand how many validation patients there are of each kind;
+        `peer_client.personal.ledger_figures.ledger_ppm` decides what of it leaves the hospital.
+        """
         before = self._metrics(task.start)
         now = self._metrics(after)
         named = {f"{name}_before": value for name, value in before.items()}
         named |= {f"{name}_after": value for name, value in now.items()}
-        patients = len(set(self._validation.patients))
+        classes = list(self._validation.patient_labels().values())
         return {name: round(1e6 * value) for name, value in named.items()} | {
-            "validation_patients": patients
+            "validation_patients": len(set(self._validation.patients)),
+            POSITIVE: classes.count(1),
+            NEGATIVE: classes.count(0),
+            MASKED: len(set(self._validation.with_masks().patients)),
         }
 
     def whole(self, shared: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -127,6 +127,18 @@ class HospitalLedger(Protocol):
     def channel(self) -> str:
         """Return the channel's name."""
 
+    @property
+    def genesis_sha256(self) -> str:
+        """Return the SHA-256 of the channel's first block as this member holds it, in hex."""
+
+    def channel_facts(self) -> tuple[tuple[str, str], ...]:
+        """Return what the channel is, from its configuration at the own peer.
+
+        Returns:
+            Names and values in words, sorted by name: policies, members' roots, ordering nodes, the
+            committed chaincode definition and everything else that a hospital must notice changing.
+        """
+
     def evaluate(self, function: str, *args: str) -> bytes:
         """Ask the own peer; nothing is written.
 
@@ -141,6 +153,7 @@ class HospitalLedger(Protocol):
         *args: str,
         transient: Mapping[str, bytes] | None = None,
         own_peer_only: bool = False,
+        own_gateway_only: bool = False,
     ) -> Committed:
         """Have a transaction endorsed, ordered and committed at the own peer.
 
@@ -149,6 +162,8 @@ class HospitalLedger(Protocol):
             args: Its arguments.
             transient: Bytes that reach the chaincode but not the chain.
             own_peer_only: Let the own peer alone endorse (private writes to the own collection).
+            own_gateway_only: The transient bytes are secret before they are on the ledger: send
+                them through the own peer's gateway or not at all.
 
         Raises:
             RuleError: The chaincode refused (`chaincode.records.errors`).
@@ -177,6 +192,9 @@ class HospitalLedger(Protocol):
 
     def blocks(self, start: int, stop: int | None = None) -> Iterator[LedgerBlock]:
         """Yield blocks `start` up to, not including, `stop` (the present height by default)."""
+
+    def height(self) -> int:
+        """Return how many blocks the own peer has; asked of it alone."""
 
     def ordering(self) -> OrderingClaim:
         """Return who orders this channel, from its configuration."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from chaincode.records.canonical import sha256_hex
 from chaincode.records.round import Round, RoundState
 from chaincode.records.study import Study
 from chaincode.roundkey.parameters import RoundParameters
@@ -21,6 +22,7 @@ from peer_client.ledger import HospitalLedger
 from peer_client.round_records import RoundRecords
 from peer_client.round_sum import checked_sum
 from peer_client.sealing.opening import open_sum
+from peer_client.seen_records import SeenRound
 from peer_client.store import ModelState
 from peer_client.summing import Residues
 from peer_client.update import (
@@ -87,6 +89,8 @@ def opened_model(
             f"model after round {parent.round_number} here is another"
         )
     key = round_records.read_round_key(ledger, study.study, number)
+    if records.round_key is None or sha256_hex(key.key) != records.round_key.key_sha256:
+        raise ChainBrokenError(f"the key of round {number} is not the one that the round shows")
     sums = open_sum(
         total,
         read_round_key(key.key),
@@ -145,6 +149,7 @@ def parent_model(desk: Desk, record: Round) -> ModelState:
     Raises:
         BundleMissingError: A missed round's sum can no longer be made here.
         ChainBrokenError: A model made here is not the one published.
+        RecordChangedError: A round that was seen to end has another outcome now.
     """
     known = desk.recall.parent
     if known is not None and known[:2] == (record.parent_sha256, record.published_before):
@@ -154,7 +159,14 @@ def parent_model(desk: Desk, record: Round) -> ModelState:
         for each in round_records.read_rounds(desk.ledger, desk.study.study)
         if each.state == PUBLISHED and each.round < record.round
     ]
+    for each in published:
+        SeenRound(desk.store, each.round).check_outcome(each)
     model = catch_up(desk, published)
+    if model_digest(model.weights) != record.parent_sha256:
+        raise ChainBrokenError(
+            f"round {record.round} names the parent {record.parent_sha256[:16]}, and the published "
+            f"rounds before it give {model_digest(model.weights)[:16]}"
+        )
     model.weights.flags.writeable = False
     desk.recall.parent = (model_digest(model.weights), len(published), model)
     return model

@@ -68,6 +68,15 @@ class MemoryHospital:
         """Return the channel."""
         return self._ledger.channel
 
+    @property
+    def genesis_sha256(self) -> str:
+        """Return what stands for the digest of the channel's first block."""
+        return self._ledger.genesis_sha256
+
+    def channel_facts(self) -> tuple[tuple[str, str], ...]:
+        """Return what the channel is, in words."""
+        return self._ledger.facts
+
     def evaluate(self, function: str, *args: str) -> bytes:
         """Ask the ledger."""
         try:
@@ -85,6 +94,7 @@ class MemoryHospital:
         *args: str,
         transient: Mapping[str, bytes] | None = None,
         own_peer_only: bool = False,
+        own_gateway_only: bool = False,
     ) -> Committed:
         """Submit a transaction; it is committed at once."""
         try:
@@ -147,6 +157,10 @@ class MemoryHospital:
                     size_bytes=len(repr(block.transactions)),
                 )
             previous = header
+
+    def height(self) -> int:
+        """Return how many blocks there are."""
+        return self._ledger.height
 
     def ordering(self) -> OrderingClaim:
         """Return how a consortium of these members would be ordered."""

@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import NameOID, ObjectIdentifier
 
+from network.client_attribute import ATTRIBUTE_OID, attribute_extension
 from network.wire.identity import sign_with
 
 #: How long the certificates of a simulation are in force.
@@ -47,18 +48,25 @@ class MemoryRoots:
         return () if root is None else (root,)
 
 
-def new_member(msp_id: str, now: datetime) -> MemoryMember:
+def new_member(
+    msp_id: str, now: datetime, *, role: str = "client", acts_for_hospital: bool = True
+) -> MemoryMember:
     """Make a member's authority and user.
 
     Args:
         msp_id: The member.
         now: Start of the certificates' time, with a time zone.
+        role: Organisational unit of the user, as NodeOUs have it.
+        acts_for_hospital: Whether the user's certificate has the attribute of a hospital's client.
     """
     root_key = ec.generate_private_key(ec.SECP256R1())
     root_name = _name(f"ca.{msp_id}")
     root = _certificate(root_name, root_name, root_key, root_key, now, is_ca=True)
     key = ec.generate_private_key(ec.SECP256R1())
-    certificate = _certificate(_name(f"client.{msp_id}"), root_name, key, root_key, now)
+    name = _name(f"{role}.{msp_id}", role)
+    certificate = _certificate(
+        name, root_name, key, root_key, now, acts_for_hospital=acts_for_hospital
+    )
     return MemoryMember(msp_id, _pem(certificate), _pem(root), sign_with(key))
 
 
@@ -75,8 +83,9 @@ def _certificate(
     now: datetime,
     *,
     is_ca: bool = False,
+    acts_for_hospital: bool = False,
 ) -> x509.Certificate:
-    return (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
@@ -85,12 +94,18 @@ def _certificate(
         .not_valid_before(now - timedelta(minutes=5))
         .not_valid_after(now + timedelta(days=DAYS))
         .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
-        .sign(issuer_key, hashes.SHA256())
     )
+    if acts_for_hospital:
+        attribute = x509.UnrecognizedExtension(
+            ObjectIdentifier(ATTRIBUTE_OID), attribute_extension()
+        )
+        builder = builder.add_extension(attribute, critical=False)
+    return builder.sign(issuer_key, hashes.SHA256())
 
 
-def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+def _name(common_name: str, role: str = "") -> x509.Name:
+    unit = [x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, role)] if role else []
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name), *unit])
 
 
 def _pem(certificate: x509.Certificate) -> bytes:

@@ -18,6 +18,7 @@ import numpy as np
 from peer_client.personal.ledger_figures import (
     CANDIDATES_HEAD,
     COUNTS,
+    TOO_FEW,
     candidates_text,
     served_text,
 )
@@ -53,21 +54,25 @@ class RoundRow:
         round_number: From 1.
         state: PUBLISHED, REJECTED or ABANDONED (or a running state).
         contributors: MSPs whose updates are in the sum.
-        coalition_max: How many hospitals may collude without learning more than the sum.
+        safe_against: Hospitals that may cheat, and that may pool what they have, without learning
+            more than the sum; None where nothing was encrypted.
         seconds: By phase, one hospital's view; a phase that was not done is absent.
         ledger_bytes: Bytes of the round on the chain, 0 where not counted.
         upload_bytes: Bytes of one hospital's upload beside the chain.
-        metrics: By hospital, as fractions: `auc_after`, `dice_after` and others.
+        metrics: By hospital, as fractions: `auc_after`, `dice_after` and others; empty where a
+            hospital has too few validation patients for figures to leave it.
+        votes: By hospital, 1 for the round's model, 0 against it.
     """
 
     round_number: int
     state: str
     contributors: tuple[str, ...]
-    coalition_max: int
+    safe_against: tuple[int, int] | None
     seconds: Mapping[str, float] = field(default_factory=dict)
     ledger_bytes: int = 0
     upload_bytes: int = 0
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    votes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +138,14 @@ def _report_json(title: str, rounds: Sequence[RoundRow]) -> bytes:
 def table_cells(rounds: Sequence[RoundRow]) -> tuple[list[str], list[list[str]]]:
     """Return the table's head and rows as text.
 
-    >>> row = RoundRow(1, "PUBLISHED", ("AMSP", "BMSP", "CMSP"), 1, {"train": 2.0}, 20480, 1000)
+    >>> row = RoundRow(1, "PUBLISHED", ("AMSP", "BMSP", "CMSP"), (1, 2), {"train": 2.0}, 20480)
     >>> head, rows = table_cells([row])
-    >>> head[:4], rows[0][:4]
-    (['round', 'state', 'contributors', 'may collude'], ['1', 'PUBLISHED', 'all 3', '1'])
+    >>> head[2:4], rows[0][2:4]
+    (['contributors', 'safe against (cheat, pool)'], ['all 3', '1, 2'])
     """
     shown = [(key, name) for key, name in PHASES if any(key in row.seconds for row in rounds)]
     hospitals = sorted({msp for row in rounds for msp in row.metrics})
-    head = ["round", "state", "contributors", "may collude"]
+    head = ["round", "state", "contributors", "safe against (cheat, pool)"]
     head += [f"{name} s" for _, name in shown]
     head += ["on ledger kB", "upload kB"]
     head += [f"AUC {short_name(msp)}" for msp in hospitals]
@@ -148,12 +153,23 @@ def table_cells(rounds: Sequence[RoundRow]) -> tuple[list[str], list[list[str]]]
     rows = []
     for row in rounds:
         cells = [str(row.round_number), row.state]
-        cells += [contributors_text(row.contributors, everybody), str(row.coalition_max)]
+        cells += [contributors_text(row.contributors, everybody), safe_text(row.safe_against)]
         cells += [f"{row.seconds[key]:.1f}" if key in row.seconds else "-" for key, _ in shown]
         cells += [f"{row.ledger_bytes / 1000:.0f}", f"{row.upload_bytes / 1000:.0f}"]
-        cells += [metric_cell(row.metrics.get(msp, {})) for msp in hospitals]
+        cells += [metric_cell(row.metrics.get(msp, {}), row.votes.get(msp)) for msp in hospitals]
         rows.append(cells)
     return head, rows
+
+
+def safe_text(safe_against: tuple[int, int] | None) -> str:
+    """Return how many hospitals may cheat, and how many may pool what they have.
+
+    >>> safe_text((1, 2)), safe_text(None)
+    ('1, 2', 'nothing encrypted')
+    """
+    if safe_against is None:
+        return "nothing encrypted"
+    return f"{safe_against[0]}, {safe_against[1]}"
 
 
 def contributors_text(contributors: Sequence[str], everybody: Sequence[str]) -> str:
@@ -170,17 +186,15 @@ def contributors_text(contributors: Sequence[str], everybody: Sequence[str]) -> 
     return f"{len(contributors)}, without {', '.join(missing)}"
 
 
-def metric_cell(metrics: Mapping[str, float]) -> str:
-    """Return AUC with its interval, and Dice where there is one, as one cell.
+def metric_cell(metrics: Mapping[str, float], vote: int | None = None) -> str:
+    """Return AUC, and Dice where there is one, as one cell; without figures the vote alone.
 
-    >>> metric_cell({"auc_after": 0.7, "auc_low_after": 0.6, "auc_high_after": 0.81})
-    '0.70 [0.60, 0.81]'
+    >>> metric_cell({"auc_after": 0.7, "dice_after": 0.55}), metric_cell({}, 1), metric_cell({})
+    ('0.70 / Dice 0.55', 'voted for', '-')
     """
     if "auc_after" not in metrics:
-        return "-"
+        return "-" if vote is None else ("voted for" if vote else "voted against")
     text = f"{metrics['auc_after']:.2f}"
-    if "auc_low_after" in metrics and "auc_high_after" in metrics:
-        text += f" [{metrics['auc_low_after']:.2f}, {metrics['auc_high_after']:.2f}]"
     return text + (f" / Dice {metrics['dice_after']:.2f}" if "dice_after" in metrics else "")
 
 
@@ -194,7 +208,7 @@ def markdown_table(rounds: Sequence[RoundRow]) -> list[str]:
 def served_cells(rounds: Sequence[RoundRow]) -> tuple[list[str], list[list[str]]]:
     """Return the head and rows of a table of what each hospital serves after its last choice.
 
-    >>> served_cells([RoundRow(1, "PUBLISHED", (), 0, metrics={"AMSP": {"auc_after": 0.5}})])[1]
+    >>> served_cells([RoundRow(1, "PUBLISHED", (), None, metrics={"AMSP": {"auc_after": 0.5}})])[1]
     [['A', '-', 'federated: nothing was chosen', '-']]
     """
     head = ["hospital", "round", "serves (AUC, validation)"]
@@ -207,6 +221,8 @@ def served_cells(rounds: Sequence[RoundRow]) -> tuple[list[str], list[list[str]]
                 name: round(value if name in COUNTS else 1e6 * value)
                 for name, value in row.metrics.get(msp, {}).items()
             }
+            if row.state == "PUBLISHED" and row.metrics.get(msp) == {}:
+                cells = [short_name(msp), "-", TOO_FEW, "-"]
             if row.state == "PUBLISHED" and (served := served_text(metrics)):
                 cells = [short_name(msp), str(row.round_number), served]
                 cells += [candidates_text(metrics) or "-"]

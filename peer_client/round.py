@@ -7,8 +7,10 @@ All state is on the ledger, in the study's store and in the journal, so a client
 anywhere and started again. What must not happen twice - an encryption, an answer - is written down
 with fsync before it is sent; a retry sends the stored bytes. Before it answers, the hospital has
 added the sum itself from its own peer and found it to be the one recorded, of at least k
-contributors, with its own update in it as stored. Losing the race to close a phase is normal.
-Rules: docs/security.md.
+contributors, with its own update in it as stored. Every act is decided from a reading of the ledger
+made for it; nothing is predicted. What was read is kept by digests (peer_client/seen_records.py),
+and a record that changes stops this hospital. Losing the race to close a phase is normal. Rules:
+docs/security.md.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from chaincode.records.errors import (
     TooFewError,
 )
 from chaincode.roundkey.shares import RoundKeyError
-from peer_client import opening, submission
+from peer_client import opening, own_clock, submission
 from peer_client.decision import (
     CLOSING,
     ENDED,
@@ -45,10 +47,17 @@ from peer_client.decision import (
     order_of_round,
 )
 from peer_client.desk import Desk, Notice
-from peer_client.errors import BundleMissingError, SumMismatchError
+from peer_client.errors import BundleMissingError, OwnJoinForgedError, SumMismatchError
 from peer_client.ledger import ConflictError, StepsAwaited
+from peer_client.own_records import (
+    check_own_join,
+    check_own_update_and_answer,
+    report_own_join,
+)
 from peer_client.round_records import RoundRecords, read_round
 from peer_client.sealing.errors import OpeningError, ShareRefusedError
+from peer_client.seen_records import SeenRound
+from peer_client.spoiled_parent import check_parent
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +122,7 @@ class _Memory:
     seconds: dict[str, float] = field(default_factory=dict)
     told: str = ""
     refused_since_s: float | None = None
-    known: RoundRecords | None = None
+    ended: RoundRecords | None = None
 
 
 class HospitalRound:
@@ -135,12 +144,31 @@ class HospitalRound:
         self._patience = Patience(rank, desk.grace_s)
         self._closes_first = rank == 0
         self._steps: StepsAwaited | None = None
-        self._runs = False
+        self._seen = SeenRound(desk.store, number)
         self._memory = _Memory()
 
     def records(self) -> RoundRecords | None:
-        """Return the round as the ledger has it now."""
-        return read_round(self.desk.ledger, self.desk.study.study, self.number)
+        """Return the round as the own peer has it now, compared with what it showed before.
+
+        Raises:
+            RecordChangedError: A record is another than before, or gone.
+            OwnRecordForgedError: The round has a record in this hospital's name that it did not
+                send; a join is reported to the others.
+            SpoiledParentError: The round's parent has had its sums; a person must decide.
+        """
+        desk = self.desk
+        found = read_round(desk.ledger, desk.study.study, self.number)
+        self._seen.check(found, now_s=desk.now_s(), height=desk.ledger.height)
+        if found is None or found.record.state in ENDED:
+            return found
+        try:
+            check_own_join(desk, found, self._seen)
+        except OwnJoinForgedError:
+            report_own_join(desk, found)
+            raise
+        check_own_update_and_answer(desk, found)
+        check_parent(desk.store, found.record)
+        return found
 
     def progress(self, records: RoundRecords | None) -> OwnProgress:
         """Return what this hospital has done in the round."""
@@ -155,6 +183,14 @@ class HospitalRound:
             applied=desk.store.has_model(self.number),
             opening_refused=bool(memory.opening_refused),
             update_spent=submission.is_spent(desk, self.number),
+            submit_from_s=own_clock.submit_from_s(
+                self._seen, records, desk.study, self._terms.hospitals
+            )
+            if records
+            else 0.0,
+            answer_from_s=own_clock.answer_from_s(self._seen, records, desk.study)
+            if records
+            else 0.0,
         )
 
     def step(self) -> Act:
@@ -163,18 +199,20 @@ class HospitalRound:
         Raises:
             JoinSignatureError: A joined hospital's key is not signed by it.
             ChainBrokenError: A model made here is not the one its round published.
+            RecordChangedError: A record on the ledger changed.
+            OwnRecordForgedError: A record in this hospital's name is not its own.
+            SpoiledParentError: A person must decide whether to go on from this parent.
         """
-        records = self._memory.known or self.records()
-        self._memory.known = None
+        records = self.records()
         act = self._decide(records)
         if act in CLOSING and not self._patience.is_due(act, self.desk.now_s()):
             act = Act.WAIT
         if act is Act.WAIT and records is not None:
             view = records.view()
-            self._say("wait", awaited(view, self._terms, self.desk.now_s()))
+            self._say("wait", self._awaited(records))
             self._steps = missing_steps(view, self._terms) if self._closes_first else None
         if act is Act.DONE:
-            self._go_on(records)
+            self._memory.ended = records
         if act in (Act.WAIT, Act.DONE):
             return act
         if act is not Act.SUBMIT:
@@ -198,16 +236,6 @@ class HospitalRound:
         sealing_s = self._memory.seconds.get("seal", 0.0) - sealing_s
         self._took(act.name.lower(), time.monotonic() - begin - sealing_s)
         return act
-
-    def _go_on(self, records: RoundRecords | None) -> None:
-        """Take the next act from these records, where `run` has nothing else to do in between.
-
-        Nobody's transaction makes a hospital's own act wrong here, it only makes waiting for it
-        needless; and `run` reads the ledger again after every wait, which an event ends that has
-        come meanwhile.
-        """
-        if self._runs:
-            self._memory.known = records
 
     def _took(self, phase: str, seconds: float) -> None:
         """Add to the seconds of a phase."""
@@ -233,10 +261,8 @@ class HospitalRound:
             poll_s: Longest wait for an event before the ledger is read again, seconds.
         """
         waited = 0.0
-        self._runs = True
         # The events are followed from here on: what comes while this hospital works ends the wait.
         self.desk.ledger.wait_change(0.0)
-        self._memory.known = None
         while True:
             act = self.step()
             if act is Act.DONE:
@@ -250,7 +276,7 @@ class HospitalRound:
 
     def finish(self) -> RoundOutcome:
         """Write down the round's facts, wipe what it needed, and return how it ended."""
-        records = self._memory.known or self.records()
+        records = self._memory.ended or self.records()
         if records is None or records.record.state not in ENDED:
             raise NotFoundError(f"round {self.number} of {self.desk.study.study} has not ended")
         record = records.record
@@ -262,7 +288,7 @@ class HospitalRound:
                 "state": record.state,
                 "contributors": list(records.contributors),
                 "joined": list(records.joined),
-                "coalition_max": records.aggregate.coalition_max if records.aggregate else 0,
+                "pooling_max": records.aggregate.pooling_max if records.aggregate else 0,
                 "seconds": {**known, **self._memory.seconds},
                 "model_sha256": record.model_sha256,
             },
@@ -296,7 +322,6 @@ class HospitalRound:
                 self._join(records)
             case Act.TRAIN:
                 submission.train(self.desk, records, self._check_overtaken)
-                self._go_on(records)
             case Act.CLOSE_JOINS:
                 self._close("close_joins")
             case Act.SUBMIT:
@@ -314,7 +339,7 @@ class HospitalRound:
             case Act.PUBLISH:
                 self._close("publish_model")
             case Act.ABANDON:
-                self._close("abandon", "the deadline passed with too few hospitals")
+                self._close("abandon", _reason(records))
             case Act.GIVE_UP:
                 self._submit("give_up", "no round key can be found from the answers given")
             case _:
@@ -330,21 +355,23 @@ class HospitalRound:
 
     def _join(self, records: RoundRecords) -> None:
         try:
-            submission.join(self.desk, records)
+            submission.join(self.desk, records, self._seen)
         except SuspendedError as error:
             self._memory.suspended = True
             self._say("join", f"this hospital takes no part: {error.sentence}")
-        else:
-            self._go_on(records.joined_by(self.desk.msp_id))
 
     def _submit_update(self, records: RoundRecords) -> None:
         """Seal the update if that has not been done, and send it."""
+        desk = self.desk
+        own_clock.check_may_submit(
+            self._seen, records, desk.study, self._terms.hospitals, desk.now_s()
+        )
         begin = time.monotonic()
         self._say("seal", "encrypt the update and seal its shares")
         payload = submission.sealed_upload(self.desk, records)
         self._took("seal", time.monotonic() - begin)
         self._tell(Act.SUBMIT)
-        self._go_on(records.updated_by(submission.send(self.desk, records, payload)))
+        submission.send(self.desk, records, payload)
 
     def _aggregate(self) -> None:
         try:
@@ -356,8 +383,7 @@ class HospitalRound:
     def _answer(self, records: RoundRecords) -> None:
         """Answer once, or remember why this hospital does not answer."""
         try:
-            found = opening.answer(self.desk, records)
-            self._go_on(records.answered_by(self.desk.msp_id, found))
+            opening.answer(self.desk, records, self._seen)
         except (SumMismatchError, ShareRefusedError) as error:
             self._memory.answer_refused = str(error)
             logger.warning("round %d: no answer: %s", self.number, error)
@@ -382,13 +408,26 @@ class HospitalRound:
         """
         try:
             opening.apply_round(self.desk, records)
-            self._go_on(records)
         except OpeningError as error:
             if records.record.state in ENDED:
                 raise
             self._memory.opening_refused = str(error)
             logger.warning("round %d: %s", self.number, error)
             self._say("apply", f"the old model stays in force: {error}")
+
+    def _awaited(self, records: RoundRecords) -> str:
+        """Return whom or what this hospital waits for, as words for people."""
+        now_s = self.desk.now_s()
+        own = self.progress(records)
+        for from_s, act, state in (
+            (own.submit_from_s, "submits", "SUBMITTING"), (own.answer_from_s, "answers", "SUMMED"),
+        ):  # fmt: skip
+            if records.record.state == state and from_s > now_s:
+                return (
+                    f"a hospital is missing: this one {act} when its own clock says that the "
+                    f"others had their time (in {from_s - now_s:.0f} s)"
+                )
+        return awaited(records.view(), self._terms, now_s)
 
     def _check_overtaken(self) -> None:
         """Stop training for a round that has gone on without this hospital."""
@@ -404,3 +443,11 @@ class HospitalRound:
         if self._memory.told != text:
             self._memory.told = text
             self.desk.watch(Notice(self.number, phase, text))
+
+
+def _reason(records: RoundRecords) -> str:
+    """Return why a round is abandoned, for the ledger."""
+    if records.join_reports:
+        who = ", ".join(records.join_reports)
+        return f"reported that the join in its name is not its own: {who}"
+    return "the deadline passed with too few hospitals"

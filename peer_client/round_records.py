@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 from chaincode.records.canonical import Record, encode
@@ -57,21 +57,35 @@ class KeySummary:
 
 @dataclass(frozen=True, slots=True)
 class RoundRecords:
-    """What the ledger says of one round; the mappings are by MSP, in MSP order."""
+    """What the ledger says of one round; the mappings are by MSP, in MSP order.
+
+    Attributes:
+        record: State, times, parent, the joined, the outcome.
+        joins: SHA-256 of the sealing key that each hospital joined with.
+        updates: Manifests.
+        aggregate: The one sum.
+        answers: Share sums by their digests, or which boxes did not open.
+        round_key: The recorded key by its digest.
+        confirmations: What each hospital computed and how it voted.
+        give_up_votes: Reasons of those who voted to give the round up.
+        join_reports: Who has reported a join in its name as not its own, with that sealing key's
+            SHA-256.
+    """
 
     record: Round
-    joins: tuple[str, ...] = ()
+    joins: Mapping[str, str] = field(default_factory=dict)
     updates: Mapping[str, Manifest] = field(default_factory=dict)
     aggregate: Aggregate | None = None
     answers: Mapping[str, AnswerSummary] = field(default_factory=dict)
     round_key: KeySummary | None = None
     confirmations: Mapping[str, Confirmation] = field(default_factory=dict)
     give_up_votes: Mapping[str, str] = field(default_factory=dict)
+    join_reports: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def joined(self) -> tuple[str, ...]:
         """Return who has joined, in MSP order; final once the joins are closed."""
-        return self.record.joined or self.joins
+        return self.record.joined or tuple(self.joins)
 
     @property
     def contributors(self) -> tuple[str, ...]:
@@ -82,18 +96,6 @@ class RoundRecords:
     def layout(self, polynomials: int) -> UploadLayout:
         """Return where everything of an upload of this round lies."""
         return UploadLayout(polynomials, len(self.joined))
-
-    def joined_by(self, msp: str) -> RoundRecords:
-        """Return these records with one more join."""
-        return replace(self, joins=tuple(sorted({*self.joins, msp})))
-
-    def updated_by(self, manifest: Manifest) -> RoundRecords:
-        """Return these records with one more update."""
-        return replace(self, updates=_with(self.updates, manifest.msp, manifest))
-
-    def answered_by(self, msp: str, answer: AnswerSummary) -> RoundRecords:
-        """Return these records with one more answer."""
-        return replace(self, answers=_with(self.answers, msp, answer))
 
     def view(self) -> RoundView:
         """Return what the next decision depends on."""
@@ -107,6 +109,7 @@ class RoundRecords:
             reported=tuple(m for m, each in self.answers.items() if each.unopened),
             confirmed=tuple((m, each.model_sha256) for m, each in self.confirmations.items()),
             given_up=tuple(self.give_up_votes),
+            join_reports=tuple(self.join_reports),
         )
 
 
@@ -129,7 +132,9 @@ def records_of(answer: Mapping[str, Any]) -> RoundRecords:
     key = answer["round_key"]
     return RoundRecords(
         record=_one(Round, {name: answer[name] for name in own}),
-        joins=tuple(sorted(answer["joins"])),
+        joins={
+            msp: str(each["sealing_key_sha256"]) for msp, each in sorted(answer["joins"].items())
+        },
         updates=_by_msp(Manifest, answer["updates"]),
         aggregate=_one(Aggregate, answer["aggregate"]) if answer["aggregate"] else None,
         answers={
@@ -141,6 +146,7 @@ def records_of(answer: Mapping[str, Any]) -> RoundRecords:
         else None,
         confirmations=_by_msp(Confirmation, answer["confirmations"]),
         give_up_votes=dict(sorted(answer["give_up_votes"].items())),
+        join_reports=dict(sorted(answer["join_reports"].items())),
     )
 
 
@@ -173,13 +179,6 @@ def read_rounds(ledger: HospitalLedger, study: str) -> tuple[Round, ...]:
         bookmark = answer["next"]
         if not bookmark:
             return tuple(found)
-
-
-V = TypeVar("V")
-
-
-def _with(known: Mapping[str, V], msp: str, one: V) -> dict[str, V]:
-    return dict(sorted({**known, msp: one}.items()))
 
 
 def _one(kind: type[R], value: Any) -> R:

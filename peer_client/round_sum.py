@@ -6,15 +6,19 @@ Either way it is held against the ledger's record before anybody works with it
 
 from __future__ import annotations
 
+import hashlib
+
 from chaincode.records.round import Aggregate
 from peer_client.desk import Desk
 from peer_client.errors import SumMismatchError
 from peer_client.round_records import RoundRecords
+from peer_client.sealing.errors import ShareRefusedError
 from peer_client.summing import (
     Residues,
     add_contributions,
     check_sum,
     read_contributions,
+    read_upload,
     sum_from_bytes,
 )
 
@@ -57,3 +61,27 @@ def made_sum(desk: Desk, records: RoundRecords) -> tuple[dict[str, bytes], Resid
     aggregate = check_sum(total, records, desk.study, desk.ledger.channel)
     desk.store.write_sum(number, total.astype("<u8").tobytes())
     return uploads, total, aggregate
+
+
+def check_refused(desk: Desk, records: RoundRecords) -> None:
+    """Refuse a sum that leaves out an update which this hospital finds to be valid.
+
+    Raises:
+        ShareRefusedError: One is valid.
+        BundleMissingError: The own peer has not all of it, so nobody can say here.
+    """
+    refused = records.aggregate.refused if records.aggregate else {}
+    layout = records.layout(desk.parameters.polynomials)
+    for msp in sorted(set(refused) & set(records.updates)):
+        manifest = records.updates[msp]
+        try:
+            upload = read_upload(desk.ledger, manifest, layout)
+            add_contributions({msp: upload}, desk.parameters)
+        except SumMismatchError:
+            continue  # it is as the ledger says: no valid update
+        digest = hashlib.sha256(memoryview(upload)[: desk.parameters.ciphertext_bytes]).hexdigest()
+        if digest == manifest.ciphertext_sha256:
+            raise ShareRefusedError(
+                f"the sum of round {records.record.round} leaves out the update of {msp}, which "
+                "is valid"
+            )

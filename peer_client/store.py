@@ -7,6 +7,9 @@
       rounds/000004/upload.bin    the sealed upload; sent again as it is, never made again
       rounds/000004/sum.bin       the summed ciphertext (the round's bundle), u64 little-endian
       rounds/000004/facts.json    seconds by phase, metrics, bytes
+      rounds/000004/seen          digests of what the ledger showed (peer_client/seen_records.py)
+      seen                        the digest of the study's record, as it was first seen
+      accepted.json               a person's decisions to go on from a parent (spoiled_parent.py)
       lock                        held by the one client that works on the study
       journal                     what must not be done twice (peer_client/sealing)
       personal/                   what never leaves the hospital
@@ -23,7 +26,7 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +34,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from network.runtime.files import flush_folder, write_durably
 from peer_client.errors import AlreadyRunningError, StoreError
 from peer_client.stored_arrays import read_arrays
 
@@ -66,20 +70,8 @@ def write_file(path: Path, content: bytes) -> None:
     Raises:
         StoreError: The disk is full, or the folder cannot be written.
     """
-    temporary = path.with_name(path.name + ".new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the name too must survive a power cut
-        finally:
-            os.close(folder)
+        write_durably(path, content)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}") from error
 
@@ -202,6 +194,76 @@ class StudyStore:
         except (ValueError, RecursionError) as error:
             raise StoreError(f"{self.round_folder(round_number)}/facts.json is damaged") from error
         return facts
+
+    def append_seen(self, round_number: int, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Add lines to what was seen of a round (0: of the study), flushed to the disk.
+
+        Raises:
+            StoreError: They cannot be kept; whoever asked must not go on.
+        """
+        path = self._seen_path(round_number)
+        lines = b"".join(
+            json.dumps(entry, sort_keys=True, separators=(",", ":")).encode("ascii") + b"\n"
+            for entry in entries
+        )
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            is_new = not path.exists()
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            with os.fdopen(descriptor, "ab", buffering=0) as file:
+                before = os.fstat(descriptor).st_size
+                if file.write(lines) != len(lines):
+                    os.ftruncate(descriptor, before)
+                    raise OSError(0, "the disk took only a part")
+                os.fsync(descriptor)
+            if is_new:
+                flush_folder(path.parent)
+        except OSError as error:
+            raise StoreError(f"cannot write {path}: {error.strerror}") from error
+
+    def read_seen(self, round_number: int) -> list[dict[str, Any]]:
+        """Return the lines kept of what was seen of a round (0: of the study), oldest first.
+
+        A last line without its end was cut off by a crash before anybody acted on it, and is
+        removed.
+
+        Raises:
+            StoreError: A line is damaged.
+        """
+        path = self._seen_path(round_number)
+        content = read_file(path)
+        if content is None:
+            return []
+        whole = content.rfind(b"\n") + 1
+        if whole != len(content):
+            os.truncate(path, whole)
+        try:
+            entries = [json.loads(line) for line in content[:whole].splitlines()]
+        except ValueError as error:
+            raise StoreError(f"{path} is damaged") from error
+        if not all(isinstance(entry, dict) for entry in entries):
+            raise StoreError(f"{path} is damaged")
+        return entries
+
+    def _seen_path(self, round_number: int) -> Path:
+        return (self.round_folder(round_number) if round_number else self.folder) / "seen"
+
+    def accepted(self) -> dict[str, int]:
+        """Return a person's decisions: parent's digest, and opened sums that were accepted."""
+        content = read_file(self.folder / "accepted.json")
+        if content is None:
+            return {}
+        try:
+            return {str(parent): int(count) for parent, count in json.loads(content).items()}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise StoreError(f"{self.folder}/accepted.json is damaged") from error
+
+    def accept(self, parent_sha256: str, opened: int) -> None:
+        """Keep a person's decision to go on from a parent from which so many sums were opened."""
+        known = {**self.accepted(), parent_sha256: opened}
+        write_file(
+            self.folder / "accepted.json", json.dumps(known, sort_keys=True, indent=1).encode()
+        )
 
     def round_numbers(self) -> tuple[int, ...]:
         """Return the rounds of which something is here, ascending."""

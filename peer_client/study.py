@@ -14,6 +14,7 @@ from chaincode.records.canonical import encode
 from chaincode.records.errors import UnknownStudyError
 from chaincode.records.study import Study
 from chaincode.records.terms import check_terms
+from chaincode.roundkey.safety import safety_words
 from peer_client.errors import NotOfStudyError, StudyClaimError
 from peer_client.ledger import Committed, HospitalLedger, OrderingClaim, query
 
@@ -170,7 +171,7 @@ def agreement_lines(terms: Study) -> list[tuple[str, str]]:
         ("ordering", f"{terms.ordering.nodes} nodes, {terms.ordering.type}"),
         ("to open a sum (T)", f"{terms.threshold} of {len(terms.hospitals)} hospitals"),
         ("least updates (k)", str(terms.contributors_min)),
-        ("may collude", f"{parameters.coalition_max} without learning more than the sum"),
+        ("safety", safety_words(parameters.safety())),
         ("masks' tensors", _hidden_masks(terms)),
         ("update", f"{terms.bits} bits a value, {parameters.upload_bytes:,} bytes a round"),
         ("rounds", f"{terms.rounds} of {terms.local_steps} steps"),

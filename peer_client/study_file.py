@@ -68,6 +68,7 @@ class StudyPlan:
     label_positive: str
     hospitals: tuple[StudyHospitalEntry, ...]
     bits: int
+    threshold: int | None
     contributors_min: int | None
     rounds: int
     local_steps: int
@@ -107,6 +108,7 @@ def _plan(root: Settings, folder: Path) -> StudyPlan:
         label_positive=root.text("label_positive"),
         hospitals=_hospitals(root, folder),
         bits=root.whole("bits", least=2, most=24),
+        threshold=root.whole("threshold") if root.has("threshold") else None,
         contributors_min=root.whole("contributors_min") if root.has("contributors_min") else None,
         rounds=root.whole("rounds", least=1, most=999_999),
         local_steps=root.whole("local_steps", least=1),
@@ -182,6 +184,7 @@ def study_of(
     plan: StudyPlan,
     ordering: OrderingClaim,
     *,
+    genesis_sha256: str,
     start: Callable[[Sequence[Weight]], np.ndarray[Any, np.dtype[np.float32]]] | None = None,
 ) -> Study:
     """Return the terms that follow from a plan.
@@ -189,6 +192,7 @@ def study_of(
     Args:
         plan: What people decided.
         ordering: How the channel is ordered in fact.
+        genesis_sha256: SHA-256 of the channel's first block, as the members compared it.
         start: Gives the shared weights of the manifest that the study starts from; None draws them
             from the plan's seed.
 
@@ -204,6 +208,7 @@ def study_of(
     return assembled(
         plan,
         ordering,
+        genesis_sha256=genesis_sha256,
         architecture=Architecture(NETWORK, architecture_config(plan.network)),
         weights=manifest,
         initial=initial,
@@ -214,6 +219,7 @@ def assembled(
     plan: StudyPlan,
     ordering: OrderingClaim,
     *,
+    genesis_sha256: str,
     architecture: Architecture,
     weights: tuple[Weight, ...],
     initial: np.ndarray[Any, np.dtype[np.float32]],
@@ -223,9 +229,16 @@ def assembled(
     if len(msps) != len(plan.hospitals):
         raise SettingsError("a hospital is named twice in the study file")
     shared = sum(weight.size for weight in weights if weight.group != "personal")
-    derived = derive(len(msps), plan.bits, shared, contributors_min=plan.contributors_min)
+    derived = derive(
+        len(msps),
+        plan.bits,
+        shared,
+        threshold=plan.threshold,
+        contributors_min=plan.contributors_min,
+    )
     return Study(
         study=plan.name,
+        genesis_sha256=genesis_sha256,
         title=plan.title,
         architecture=architecture,
         label_scheme={"positive": plan.label_positive},

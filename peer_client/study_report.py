@@ -49,6 +49,12 @@ def round_rows(
     return rows
 
 
+def safe_against(records: RoundRecords) -> tuple[int, int] | None:
+    """Return how many hospitals may cheat, and pool, without learning more than a round's sum."""
+    total = records.aggregate
+    return None if total is None else (total.cheating_max, total.pooling_max)
+
+
 def round_row(records: RoundRecords, store: StudyStore, ledger_bytes: int) -> RoundRow:
     """Return one round as a report shows it."""
     number = records.record.round
@@ -56,7 +62,7 @@ def round_row(records: RoundRecords, store: StudyStore, ledger_bytes: int) -> Ro
         round_number=number,
         state=records.record.state,
         contributors=records.contributors,
-        coalition_max=records.aggregate.coalition_max if records.aggregate else 0,
+        safe_against=safe_against(records),
         seconds=store.read_facts(number).get("seconds", {}),
         ledger_bytes=ledger_bytes,
         upload_bytes=max((each.upload_bytes for each in records.updates.values()), default=0),
@@ -67,6 +73,7 @@ def round_row(records: RoundRecords, store: StudyStore, ledger_bytes: int) -> Ro
             }
             for msp, each in records.confirmations.items()
         },
+        votes={msp: each.vote for msp, each in records.confirmations.items()},
     )
 
 

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from chaincode.records.canonical import encode, plain
+from chaincode.records.canonical import encode, plain, sha256_hex
 from chaincode.records.errors import ChunkAbsentError, ChunkHashError
 from chaincode.records.round import CHUNK_BYTES, Chunk, JoinSignature, Manifest, Round
 from network.errors import NetworkError
@@ -30,6 +30,7 @@ from peer_client.sealing.errors import MemoryStorageError
 from peer_client.sealing.joining import sign_join, verify_join
 from peer_client.sealing.transcript import RoundTranscript
 from peer_client.sealing.upload import seal_update_once
+from peer_client.seen_records import SeenRound
 from peer_client.update import (
     own_groups,
     quantisation_report,
@@ -81,12 +82,17 @@ def forget(desk: Desk, number: int) -> None:
     desk.recall.trained = None
 
 
-def join(desk: Desk, records: RoundRecords) -> None:
-    """Join a round with a fresh sealing key signed by this hospital's identity."""
+def join(desk: Desk, records: RoundRecords, seen: SeenRound) -> None:
+    """Join a round with a fresh sealing key signed by this hospital's identity.
+
+    Which key that is, is written down first: a join with another one is somebody else's.
+    """
     number = records.record.round
     sealing_key = desk.sealing_keys.create(number)
+    seen.add_own_key(sha256_hex(sealing_key))
     signature = sign_join(
         desk.signer.sign,
+        genesis_sha256=desk.study.genesis_sha256,
         channel=desk.ledger.channel,
         study=desk.study.study,
         round_number=number,
@@ -239,21 +245,30 @@ def transcript(desk: Desk, records: RoundRecords) -> RoundTranscript:
     Raises:
         JoinSignatureError: A key is not signed by the hospital it is said to be of, as far as the
             roots in this hospital's own directory tell.
-        SumMismatchError: The joins do not give the digest that the round records.
+        SumMismatchError: The joins do not give the digest that the round records, or are not those
+            that the round's summary named.
     """
     number = records.record.round
     known = desk.recall.transcript
     if known is not None and _is_of(known, records.record):
         return known
     joins = read_joins(desk.ledger, desk.study.study, number)
+    known_to_all = set(joins) & set(desk.study.msps)
+    if strangers := [msp for msp in records.record.joined if msp not in known_to_all]:
+        raise SumMismatchError(
+            f"round {number} names {', '.join(strangers)} as joined without a join of a hospital "
+            "of the study"
+        )
     points = desk.points(records.record.joined)
     at = datetime.fromtimestamp(desk.now_s(), UTC)
     found = RoundTranscript(
+        genesis_sha256=desk.study.genesis_sha256,
         channel=desk.ledger.channel,
         study=desk.study.study,
         round_number=number,
         joined=tuple(
             verify_join(
+                genesis_sha256=desk.study.genesis_sha256,
                 channel=desk.ledger.channel,
                 study=desk.study.study,
                 round_number=number,
@@ -269,6 +284,11 @@ def transcript(desk: Desk, records: RoundRecords) -> RoundTranscript:
         ),
         own_msp=desk.msp_id,
     )
+    for member in found.joined:
+        if sha256_hex(member.sealing_key) != records.joins.get(member.msp_id):
+            raise SumMismatchError(
+                f"the join of {member.msp_id} in round {number} is not the one shown before"
+            )
     if found.joined_sha256.hex() != records.record.joined_sha256:
         raise SumMismatchError(f"the joins of round {number} are not those that were closed")
     desk.recall.transcript = found

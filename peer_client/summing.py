@@ -166,6 +166,7 @@ def check_sum(total: Residues, records: RoundRecords, study: Study, channel: str
         raise SumMismatchError(f"the key check of round {number} is not the one recorded")
     _check_contributors(aggregate, records, study)
     digest = aggregate_digest(
+        study.genesis_sha256,
         channel,
         study.study,
         number,

@@ -44,7 +44,7 @@ def check_certificate(creator: CreatorLike, certificate_pem: str) -> x509.Certif
         own = x509.load_pem_x509_certificate(creator.certificate_pem)
         claimed = x509.load_pem_x509_certificate(certificate_pem.encode("ascii"))
         same = own.public_bytes(Encoding.DER) == claimed.public_bytes(Encoding.DER)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, x509.InvalidVersion):
         raise ForeignCertificateError("the join record holds no X.509 certificate") from None
     if not same:
         raise ForeignCertificateError(

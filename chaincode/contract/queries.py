@@ -10,7 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from chaincode.contract import rules
+from chaincode.contract.rules.arguments import (
+    read_chunk_index,
+    read_msp_id,
+    read_round_number,
+    read_study_and_round,
+    read_study_id,
+    read_text,
+)
 from chaincode.ledger import Ledger
 from chaincode.records import keys, register
 from chaincode.records.canonical import Json, Record, decode, encode, sha256_hex
@@ -25,7 +32,7 @@ from chaincode.records.round import (
     RoundState,
     ShareSum,
 )
-from chaincode.records.states import has_ended, model_after
+from chaincode.records.states import has_ended, model_after, published_after
 from chaincode.records.study import Study
 from chaincode.records.terms import round_parameters
 
@@ -41,7 +48,7 @@ def studies(ledger: Ledger) -> bytes:
 
 def study(ledger: Ledger, study_id: bytes) -> bytes:
     """Show a study: its record, the SHA-256 to approve, approvals, suspensions, parameters."""
-    terms = register.study(ledger, rules.study_id(study_id))
+    terms = register.study(ledger, read_study_id(study_id))
     parameters = round_parameters(terms)
     return encode(
         {
@@ -67,7 +74,7 @@ def study(ledger: Ledger, study_id: bytes) -> bytes:
 
 def rounds(ledger: Ledger, study_id: bytes, bookmark: bytes = b"") -> bytes:
     """List a study's rounds, at most 100 a page; `bookmark` is the last page's ``next``."""
-    terms = register.study(ledger, rules.study_id(study_id))
+    terms = register.study(ledger, read_study_id(study_id))
     rows, following = ledger.states_page(
         keys.ROUND, terms.study, page_size=PAGE_SIZE, bookmark=_bookmark(bookmark)
     )
@@ -81,12 +88,13 @@ def rounds(ledger: Ledger, study_id: bytes, bookmark: bytes = b"") -> bytes:
 
 def round_(ledger: Ledger, study_id: bytes, number: bytes) -> bytes:
     """Show all of a round, but for raw keys and share sums (`joins`, `share_sums`, `round_key`)."""
-    terms, record = rules.study_and_round(ledger, study_id, number)
+    terms, record = read_study_and_round(ledger, study_id, number)
     book = register.book(ledger, terms, record.round)
     return encode(
         {
             **record.to_json(),
             "joins": {m: _join_summary(join) for m, join in book.joins.items()},
+            "join_reports": {m: each.sealing_key_sha256 for m, each in book.join_reports.items()},
             "updates": _json(book.updates),
             "aggregate": book.aggregate.to_json() if book.aggregate else {},
             "share_sums": {m: _answer_summary(answer) for m, answer in book.share_sums.items()},
@@ -99,25 +107,25 @@ def round_(ledger: Ledger, study_id: bytes, number: bytes) -> bytes:
 
 def joins(ledger: Ledger, study_id: bytes, number: bytes) -> bytes:
     """Give a round's join records in full: sealing keys, certificates, signatures."""
-    terms, record = rules.study_and_round(ledger, study_id, number)
+    terms, record = read_study_and_round(ledger, study_id, number)
     return encode(_json(register.joins(ledger, terms.study, record.round)))
 
 
 def share_sums(ledger: Ledger, study_id: bytes, number: bytes) -> bytes:
     """Give a round's answers in full."""
-    terms, record = rules.study_and_round(ledger, study_id, number)
+    terms, record = read_study_and_round(ledger, study_id, number)
     return encode(_json(register.share_sums(ledger, terms.study, record.round)))
 
 
 def round_key(ledger: Ledger, study_id: bytes, number: bytes) -> bytes:
     """Give a round's key in full."""
-    terms, record = rules.study_and_round(ledger, study_id, number)
+    terms, record = read_study_and_round(ledger, study_id, number)
     return encode(register.round_key(ledger, terms.study, record.round).to_json())
 
 
 def hospital(ledger: Ledger, msp: bytes) -> bytes:
     """Show what one hospital did: its studies, and round by round what it sent and how it ended."""
-    name = rules.msp_id(msp)
+    name = read_msp_id(msp)
     found: list[Json] = []
     for _, value in ledger.states(keys.STUDY):
         terms = Study.from_bytes(value)
@@ -140,9 +148,9 @@ def hospital(ledger: Ledger, msp: bytes) -> bytes:
 
 def model(ledger: Ledger, study_id: bytes, number: bytes = b"") -> bytes:
     """Show the model in force now, or after one round that has ended."""
-    terms = register.study(ledger, rules.study_id(study_id))
+    terms = register.study(ledger, read_study_id(study_id))
     if number:
-        record = register.round_(ledger, terms.study, rules.round_number(number))
+        record = register.round_(ledger, terms.study, read_round_number(number))
         if not has_ended(record):
             raise UnknownRecordError(f"round {record.round} of {terms.study} is {record.state}")
         history = [r for r in _rounds(ledger, terms.study) if r.round <= record.round]
@@ -165,7 +173,7 @@ def model(ledger: Ledger, study_id: bytes, number: bytes = b"") -> bytes:
 
 def lineage(ledger: Ledger, study_id: bytes) -> bytes:
     """Show the chain of models from the initial one, and every round that added none."""
-    terms = register.study(ledger, rules.study_id(study_id))
+    terms = register.study(ledger, read_study_id(study_id))
     return encode(
         {
             "study": terms.study,
@@ -178,8 +186,8 @@ def lineage(ledger: Ledger, study_id: bytes) -> bytes:
 
 def history(ledger: Ledger, study_id: bytes, number: bytes = b"") -> bytes:
     """Show every change of a study's or a round's record, newest first, with its transaction."""
-    name = rules.study_id(study_id)
-    key = keys.round_(name, rules.round_number(number)) if number else keys.study(name)
+    name = read_study_id(study_id)
+    key = keys.round_(name, read_round_number(number)) if number else keys.study(name)
     changes: list[Json] = [
         {
             "transaction_id": change.transaction_id,
@@ -190,7 +198,7 @@ def history(ledger: Ledger, study_id: bytes, number: bytes = b"") -> bytes:
         for change in ledger.history(key)
     ]
     if not changes:
-        raise UnknownRoundError(f"the ledger holds no history of {name} {rules.text(number)}")
+        raise UnknownRoundError(f"the ledger holds no history of {name} {read_text(number)}")
     return encode(changes)
 
 
@@ -200,19 +208,19 @@ def chunk(ledger: Ledger, study_id: bytes, number: bytes, msp: bytes, index: byt
     Raises:
         UnknownRecordError: This peer has no such chunk, or it has expired.
     """
-    owner = rules.msp_id(msp)
-    key = keys.chunk(rules.study_id(study_id), rules.round_number(number), rules.chunk_index(index))
+    owner = read_msp_id(msp)
+    key = keys.chunk(read_study_id(study_id), read_round_number(number), read_chunk_index(index))
     value = ledger.get_private(keys.collection(owner), key)
     if not value:
         raise UnknownRecordError(
-            f"this peer has no chunk {rules.text(index)} of {owner} in round {rules.text(number)}"
+            f"this peer has no chunk {read_text(index)} of {owner} in round {read_text(number)}"
         )
     return value
 
 
 def _bookmark(argument: bytes) -> str:
     try:
-        return bytes.fromhex(rules.text(argument)).decode("utf-8")
+        return bytes.fromhex(read_text(argument)).decode("utf-8")
     except ValueError:
         raise BookmarkError("a bookmark is the `next` of the page before") from None
 
@@ -231,16 +239,22 @@ def _study_summary(ledger: Ledger, terms: Study) -> dict[str, Any]:
     return {
         "study": terms.study,
         "title": terms.title,
-        "state": "IN_FORCE" if register.in_force(ledger, terms) else "PROPOSED",
+        "state": _study_state(ledger, terms),
         "study_sha256": terms.sha256,
         "hospitals": list(terms.msps),
         "approved_by": [msp for msp, _ in _approvals(ledger, terms)],
         "approvals_needed": terms.majority,
         "last_round": records[-1].round if records else 0,
         "last_round_state": records[-1].state if records else "",
-        "published_rounds": rules.published(records[-1]) if records else 0,
+        "published_rounds": published_after(records[-1]) if records else 0,
         "model_sha256": model_after(terms, records[-1] if records else None),
     }
+
+
+def _study_state(ledger: Ledger, terms: Study) -> str:
+    if register.in_force(ledger, terms):
+        return "IN_FORCE"
+    return "WITHDRAWN" if register.withdrawal(ledger, terms.study) else "PROPOSED"
 
 
 def _json(records: Mapping[str, Any]) -> dict[str, Any]:
@@ -278,7 +292,8 @@ def _link(ledger: Ledger, record: Round) -> dict[str, Any]:
         "contributors": [],
         "refused": {},
         "digest": "",
-        "coalition_max": 0,
+        "cheating_max": 0,
+        "pooling_max": 0,
         "reason": record.reason,
     }
     total = register.found(ledger, Aggregate, keys.aggregate(record.study, record.round))
@@ -286,7 +301,8 @@ def _link(ledger: Ledger, record: Round) -> dict[str, Any]:
         link["contributors"] = [contributor.msp for contributor in total.contributors]
         link["refused"] = dict(total.refused)
         link["digest"] = total.digest
-        link["coalition_max"] = total.coalition_max
+        link["cheating_max"] = total.cheating_max
+        link["pooling_max"] = total.pooling_max
     return link
 
 

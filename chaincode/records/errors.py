@@ -131,6 +131,10 @@ class NotSuspendableError(MembershipError):
     """The hospital named is not of the study, or is the voter itself."""
 
 
+class ClientIdentityError(MembershipError):
+    """The signer is not the identity of a hospital's client: a peer, a node, an admin, a user."""
+
+
 # --- 33: nothing there -----------------------------------------------------------------------
 
 
@@ -172,11 +176,15 @@ class HospitalListError(StudyTermsError):
 
 
 class ThresholdError(StudyTermsError):
-    """T or k is not what the derivation gives."""
+    """T or k is out of its range."""
 
 
 class ParameterTermsError(StudyTermsError):
     """Hospitals, bits and number of values do not give safe round parameters."""
+
+
+class TrainingTermsError(StudyTermsError):
+    """So few local steps that an update is nearly a gradient."""
 
 
 class WeightManifestError(StudyTermsError):
@@ -207,6 +215,18 @@ class StudyNotInForceError(AgreementError):
 
 class OtherStudyTextError(AgreementError):
     """The approval names another SHA-256 than the record on the ledger has."""
+
+
+class StudyWithdrawnError(AgreementError):
+    """The study's proposer has taken it back."""
+
+
+class NotWithdrawableError(AgreementError):
+    """Only its proposer may withdraw a study, and only while nobody else has approved it."""
+
+
+class TooManyProposalsError(AgreementError):
+    """The hospital has as many open proposals as one may have."""
 
 
 # --- 36: once only ---------------------------------------------------------------------------
@@ -253,6 +273,14 @@ class SecondConfirmationError(OnceError):
 
 class SecondGiveUpVoteError(OnceError):
     """The hospital has voted to give the round up already."""
+
+
+class SecondJoinReportError(OnceError):
+    """The hospital has reported the join in its name already."""
+
+
+class RecordExistsError(OnceError):
+    """A record that was written once would be written again or deleted."""
 
 
 # --- 37: too early ---------------------------------------------------------------------------
@@ -330,6 +358,14 @@ class SealingKeyFormError(SealingKeyError):
 
 class SealingKeyReusedError(SealingKeyError):
     """The sealing key served another round or hospital."""
+
+
+class JoinReportedError(SealingKeyError):
+    """A hospital has reported that a join in its name is not its own."""
+
+
+class JoinReportFormError(SealingKeyError):
+    """A report is about no join that stands in the reporting hospital's name."""
 
 
 # --- 41: chunks ------------------------------------------------------------------------------
@@ -478,6 +514,14 @@ class ParentModelError(ConfirmationError):
 
 class MetricsError(ConfirmationError):
     """A metric is missing or out of range."""
+
+
+class MetricsTooSharpError(ConfirmationError):
+    """A figure says more of validation patients than the vote needs."""
+
+
+class VoteError(ConfirmationError):
+    """The vote is not the one that the metrics give."""
 
 
 class PublishError(RuleError):

@@ -14,9 +14,11 @@ SEPARATOR: Final = "\0"
 
 STUDY: Final = "study"
 APPROVAL: Final = "approval"
+WITHDRAWAL: Final = "withdrawal"
 SUSPENSION: Final = "suspension"
 ROUND: Final = "round"
 JOIN: Final = "join"
+JOIN_REPORT: Final = "join_report"
 SEALING_KEY: Final = "sealing_key"
 UPDATE: Final = "update"
 SPENT: Final = "spent"
@@ -66,6 +68,11 @@ def approval(study_id: str, msp: str) -> str:
     return composite(APPROVAL, study_id, msp)
 
 
+def withdrawal(study_id: str) -> str:
+    """Key of a study's withdrawal by its proposer."""
+    return composite(WITHDRAWAL, study_id)
+
+
 def suspension(study_id: str, msp: str, voter: str) -> str:
     """Key of one vote to suspend a hospital from a study."""
     return composite(SUSPENSION, study_id, msp, voter)
@@ -79,6 +86,11 @@ def round_(study_id: str, number: int) -> str:
 def join(study_id: str, number: int, msp: str) -> str:
     """Key of one hospital's join record of a round."""
     return composite(JOIN, study_id, padded(number), msp)
+
+
+def join_report(study_id: str, number: int, msp: str) -> str:
+    """Key of a hospital's report that a round's join in its name is not its own."""
+    return composite(JOIN_REPORT, study_id, padded(number), msp)
 
 
 def sealing_key(study_id: str, sha256: str) -> str:

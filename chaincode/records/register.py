@@ -21,11 +21,13 @@ from chaincode.records.round import (
     Confirmation,
     GiveUpVote,
     Join,
+    JoinReport,
     Manifest,
     Round,
     RoundKey,
     ShareSum,
     Suspension,
+    Withdrawal,
 )
 from chaincode.records.study import Study
 
@@ -118,6 +120,11 @@ def joins(ledger: Ledger, study_id: str, number: int) -> dict[str, Join]:
     return _by_last(ledger, Join, keys.JOIN, study_id, keys.padded(number))
 
 
+def join_reports(ledger: Ledger, study_id: str, number: int) -> dict[str, JoinReport]:
+    """Return the reports of joins that their hospitals did not send, by hospital."""
+    return _by_last(ledger, JoinReport, keys.JOIN_REPORT, study_id, keys.padded(number))
+
+
 def updates(ledger: Ledger, study_id: str, number: int) -> dict[str, Manifest]:
     """Return a round's manifests by hospital."""
     return _by_last(ledger, Manifest, keys.UPDATE, study_id, keys.padded(number))
@@ -143,6 +150,7 @@ class RoundBook:
     """All that the ledger keeps of one round beside its record; mappings by MSP, in MSP order."""
 
     joins: Mapping[str, Join]
+    join_reports: Mapping[str, JoinReport]
     updates: Mapping[str, Manifest]
     aggregate: Aggregate | None
     share_sums: Mapping[str, ShareSum]
@@ -158,7 +166,14 @@ def book(ledger: Ledger, terms: Study, number: int) -> RoundBook:
     what a query costs, whatever it carries.
     """
     place, msps = (terms.study, number), terms.msps
-    kinds = (keys.join, keys.update, keys.share_sum, keys.confirmation, keys.give_up)
+    kinds = (
+        keys.join,
+        keys.update,
+        keys.share_sum,
+        keys.confirmation,
+        keys.give_up,
+        keys.join_report,
+    )
     single = [keys.aggregate(*place), keys.round_key(*place)]
     several = [kind(*place, msp) for kind in kinds for msp in msps]
     total, opened, *rest = ledger.get_states(single + several)
@@ -175,12 +190,18 @@ def book(ledger: Ledger, terms: Study, number: int) -> RoundBook:
         round_key=RoundKey.from_bytes(opened) if opened else None,
         confirmations=of(Confirmation, 3),
         give_up_votes=of(GiveUpVote, 4),
+        join_reports=of(JoinReport, 5),
     )
 
 
 def approvals(ledger: Ledger, study_id: str) -> dict[str, Approval]:
     """Return a study's approvals by hospital."""
     return _by_last(ledger, Approval, keys.APPROVAL, study_id)
+
+
+def withdrawal(ledger: Ledger, study_id: str) -> Withdrawal | None:
+    """Return a study's withdrawal, None where it was not withdrawn."""
+    return found(ledger, Withdrawal, keys.withdrawal(study_id))
 
 
 def suspension_votes(ledger: Ledger, study_id: str, msp: str) -> dict[str, Suspension]:

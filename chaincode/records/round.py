@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 from chaincode.records.canonical import (
     Base64,
@@ -71,6 +71,14 @@ class Approval(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class Withdrawal(Record):
+    """The proposer took a study back that nobody else had approved; its name stays taken."""
+
+    study: StudyId
+    msp: MspId
+
+
+@dataclass(frozen=True, slots=True)
 class Suspension(Record):
     """One hospital's vote that another shall join no later round."""
 
@@ -93,11 +101,15 @@ class Round(Record):
         deadline_s: When the present state need wait no longer; 0 once the round has ended.
         parent_sha256: Digest of the model it starts from.
         published_before: Rounds of the study published before it.
+        opened_before: Sums opened from this same parent by earlier rounds that published nothing.
+        contributors_before: The most updates in one of those sums; 0 where there is none.
         joined: Hospitals that joined, in MSP order; empty until joins close.
         joined_sha256: `joined_digest` of them; empty until joins close.
         model_sha256: Digest of the model published; empty otherwise.
         reason: Why it was rejected or abandoned; empty otherwise.
     """
+
+    FORMAT: ClassVar[int] = 2
 
     study: StudyId
     round: RoundNumber
@@ -107,6 +119,8 @@ class Round(Record):
     deadline_s: Seconds
     parent_sha256: Sha256
     published_before: Count
+    opened_before: Count
+    contributors_before: Count
     joined: Members
     joined_sha256: Sha256OrNone
     model_sha256: Sha256OrNone
@@ -142,6 +156,23 @@ class Join(Record):
     sealing_key: Annotated[bytes, Base64((SEALING_KEY_BYTES,))]
     certificate_pem: Pem
     signature: Hex
+
+
+@dataclass(frozen=True, slots=True)
+class JoinReport(Record):
+    """A hospital says that the join in its name is not its own.
+
+    Attributes:
+        study: Study.
+        round: Number of the round.
+        msp: The hospital that reports, and in whose name the join stands.
+        sealing_key_sha256: SHA-256 of the sealing key that it did not make.
+    """
+
+    study: StudyId
+    round: RoundNumber
+    msp: MspId
+    sealing_key_sha256: Sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,12 +236,17 @@ class Aggregate(Record):
         block_sha256: SHA-256 of each block of at most 128 polynomials of the sum, the key check
             being the last polynomial; little-endian residues in NTT order.
         check_sha256: SHA-256 of the summed key-check polynomial alone (32768 bytes).
-        coalition_max: Largest coalition that learns nothing but the sum: min(T - 1, |S| - 2).
-        coalition_max_masks: The same for the tensors that hospitals with masks average: others send
+        cheating_max: Hospitals that may cheat and still learn nothing but the sum
+            (`chaincode.roundkey.safety`).
+        pooling_max: Hospitals that may pool what they have and still learn nothing but the sum.
+        cheating_max_masks: The first for the tensors that hospitals with masks average: others send
             zeros there, so only the contributors with masks hide each other. -1 when fewer than
             two of them contributed: whoever opens the sum then learns that part of an update.
+        pooling_max_masks: The second for those tensors.
         digest: D, what every answer of the round names (`aggregate_digest`).
     """
+
+    FORMAT: ClassVar[int] = 2
 
     study: StudyId
     round: RoundNumber
@@ -219,8 +255,10 @@ class Aggregate(Record):
     polynomials: Annotated[int, Range(1)]
     block_sha256: Annotated[tuple[Sha256, ...], Length(1, 100_000)]
     check_sha256: Sha256
-    coalition_max: Annotated[int, Range(0, 779)]
-    coalition_max_masks: Annotated[int, Range(-1, 779)]
+    cheating_max: Annotated[int, Range(0, 779)]
+    pooling_max: Annotated[int, Range(0, 779)]
+    cheating_max_masks: Annotated[int, Range(-1, 779)]
+    pooling_max_masks: Annotated[int, Range(-1, 779)]
     digest: Sha256
 
 
@@ -273,28 +311,34 @@ class RoundKey(Record):
 
 
 MetricName = Annotated[str, Text("[a-z][a-z0-9_]{0,39}", 40)]
-Metrics = Annotated[Mapping[MetricName, Annotated[int, Range(-(10**12), 10**12)]], Length(1, 64)]
+#: Empty where a class has too few validation patients for a figure to leave the hospital.
+Metrics = Annotated[Mapping[MetricName, Annotated[int, Range(-(10**12), 10**12)]], Length(0, 64)]
 
 
 @dataclass(frozen=True, slots=True)
 class ConfirmationClaim:
-    """What confirm_model takes as JSON; the vote is derived from the metrics.
+    """What confirm_model takes as JSON.
 
     Attributes:
         model_sha256: Digest of the model the hospital computed.
         parent_sha256: Digest of the model it started from.
-        metrics_ppm: Metrics on its own held-back patients, in millionths; ``auc_before`` and
-            ``auc_after`` decide its vote.
+        metrics_ppm: Metrics on its own held-back patients, in millionths and no sharper than two
+            decimals; ``auc_before`` and ``auc_after`` give its vote. Empty where a class has fewer
+            than ten patients.
+        vote: 1 for the model, 0 against it; with metrics it must be what they give.
     """
 
     model_sha256: Sha256
     parent_sha256: Sha256
     metrics_ppm: Metrics
+    vote: Flag
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmation(Record):
-    """A hospital's one confirmation of a round: claim and derived vote (1 for, 0 against)."""
+    """A hospital's one confirmation of a round: claim and vote (1 for, 0 against)."""
+
+    FORMAT: ClassVar[int] = 2
 
     study: StudyId
     round: RoundNumber
@@ -369,25 +413,37 @@ class UploadLayout:
 
 
 def join_statement(
-    channel: str, study: str, number: int, *, msp: str, point: int, sealing_key: bytes
+    genesis_sha256: str,
+    channel: str,
+    study: str,
+    number: int,
+    *,
+    msp: str,
+    point: int,
+    sealing_key: bytes,
 ) -> bytes:
     """Return the bytes that a hospital's identity signs when it joins a round."""
-    return frame("roundkey/join/v1", channel, study, number, msp, point, sealing_key)
+    genesis = bytes.fromhex(genesis_sha256)
+    return frame("roundkey/join/v2", genesis, channel, study, number, msp, point, sealing_key)
 
 
-def joined_digest(channel: str, study: str, number: int, joins: Sequence[Join]) -> str:
+def joined_digest(
+    genesis_sha256: str, channel: str, study: str, number: int, joins: Sequence[Join]
+) -> str:
     """Bind the hospitals of a round, their points and sealing keys.
 
-    SHA-256 of frame("roundkey/joined/v1", channel, study, round, then msp, point and sealing key
-    of each, in MSP order), 64 hex digits.
+    SHA-256 of frame("roundkey/joined/v2", SHA-256 of the channel's first block, channel, study,
+    round, then msp, point and sealing key of each, in MSP order), 64 hex digits.
     """
-    parts: list[str | int | bytes] = ["roundkey/joined/v1", channel, study, number]
+    genesis = bytes.fromhex(genesis_sha256)
+    parts: list[str | int | bytes] = ["roundkey/joined/v2", genesis, channel, study, number]
     for join in sorted(joins, key=lambda join: join.msp):
         parts += [join.msp, join.point, join.sealing_key]
     return digest(*parts).hex()
 
 
 def aggregate_digest(
+    genesis_sha256: str,
     channel: str,
     study: str,
     number: int,
@@ -399,12 +455,14 @@ def aggregate_digest(
 ) -> str:
     """Compute D: what is summed, by whom, under which terms (docs/security.md, rule 3).
 
-    SHA-256 of frame("roundkey/S/v1", channel, study, round, SHA-256 of the study record, joined
-    digest, number of contributors, then msp and ciphertext SHA-256 of each in MSP order, then the
-    SHA-256 of each block of the sum), hashes as 32 bytes; 64 hex digits.
+    SHA-256 of frame("roundkey/S/v2", SHA-256 of the channel's first block, channel, study, round,
+    SHA-256 of the study record, joined digest, number of contributors, then msp and ciphertext
+    SHA-256 of each in MSP order, then the SHA-256 of each block of the sum), hashes as 32 bytes;
+    64 hex digits.
     """
     parts: list[str | int | bytes] = [
-        "roundkey/S/v1",
+        "roundkey/S/v2",
+        bytes.fromhex(genesis_sha256),
         channel,
         study,
         number,

@@ -2,8 +2,9 @@
 
 `after` refuses, with RoundStateError, every event that the table does not have for the round's
 state. `moved` gives the round's next record with its times. There is no clock: time is the
-proposal's timestamp, never earlier than the round's last change (a client that sets its clock
-back cannot move a round back in time; the peers refuse proposals far from their own clocks).
+proposal's timestamp, never earlier than the round's last change, and never later than a week after
+what was last awaited. The peers refuse proposals far from their own clocks (`network.clock`);
+should that fail, a wrong time delays a study by days and cannot stop it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class RoundEvent(Enum):
 
     OPEN_ROUND = "open_round"
     JOIN = "join_round"
+    REPORT_JOIN = "report_join"
     CLOSE_JOINS = "close_joins"
     PUT_CHUNK = "put_chunk"
     SUBMIT_UPDATE = "submit_update"
@@ -45,8 +47,10 @@ _E = RoundEvent
 TRANSITIONS: Final[Mapping[tuple[RoundState | None, RoundEvent], RoundState]] = {
     (None, _E.OPEN_ROUND): _S.OPEN,
     (_S.OPEN, _E.JOIN): _S.OPEN,
+    (_S.OPEN, _E.REPORT_JOIN): _S.OPEN,
     (_S.OPEN, _E.CLOSE_JOINS): _S.SUBMITTING,
     (_S.OPEN, _E.ABANDON): _S.ABANDONED,
+    (_S.SUBMITTING, _E.REPORT_JOIN): _S.SUBMITTING,
     (_S.SUBMITTING, _E.PUT_CHUNK): _S.SUBMITTING,
     (_S.SUBMITTING, _E.SUBMIT_UPDATE): _S.SUBMITTING,
     (_S.SUBMITTING, _E.AGGREGATE): _S.SUMMED,
@@ -61,6 +65,10 @@ TRANSITIONS: Final[Mapping[tuple[RoundState | None, RoundEvent], RoundState]] = 
     (_S.OPENED, _E.PUBLISH): _S.PUBLISHED,
     (_S.OPENED, _E.REJECT): _S.REJECTED,
 }
+
+#: How far a proposal's time may lead beyond a round's last change or deadline, seconds: a study
+#: may rest for so long between two rounds without its clock falling behind.
+STEP_MAX_S: Final = 7 * 24 * 3600
 
 #: States that a round never leaves.
 ENDED: Final = frozenset({_S.PUBLISHED, _S.REJECTED, _S.ABANDONED})
@@ -88,8 +96,13 @@ def has_ended(round_record: Round) -> bool:
 
 
 def time_of(round_record: Round, timestamp_s: int) -> int:
-    """Return the proposal time, never earlier than the round's last change, in seconds."""
-    return max(timestamp_s, round_record.changed_at_s)
+    """Return the time that a proposal sets, in seconds since 1970 UTC.
+
+    Never earlier than the round's last change, never later than `STEP_MAX_S` after the last change
+    or the deadline, whichever is later.
+    """
+    latest_s = max(round_record.changed_at_s, round_record.deadline_s) + STEP_MAX_S
+    return min(max(timestamp_s, round_record.changed_at_s), latest_s)
 
 
 def deadline_passed(round_record: Round, timestamp_s: int) -> bool:
@@ -127,6 +140,11 @@ def wait_s(state: RoundState, study: Study) -> int:
     """Return how long a state waits for everybody, in seconds."""
     waits = {_S.OPEN: study.deadlines_s.join, _S.SUBMITTING: study.deadlines_s.submit}
     return waits.get(state, study.deadlines_s.answer)
+
+
+def published_after(round_record: Round) -> int:
+    """Return how many rounds of the study are published once this one has ended."""
+    return round_record.published_before + (round_record.state == RoundState.PUBLISHED.value)
 
 
 def model_after(terms: Study, previous: Round | None) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from chaincode.records.canonical import (
     Count,
@@ -104,13 +104,15 @@ class Study(Record):
 
     Attributes:
         study: Identifier.
+        genesis_sha256: SHA-256 of the channel's first block, as the members compared it; every
+            signed or hashed statement of the study's rounds begins with it.
         title: For people.
         architecture: The network and its settings.
         label_scheme: What the labels mean.
         hospitals: In MSP order, points 1 to N.
         ordering: Type and number of ordering nodes.
         bits: Width of one quantised value.
-        threshold: T, share sums that open a round.
+        threshold: T, share sums that open a round; from floor(2N/3) + 1 to N.
         contributors_min: k, the least number of contributors; at least T.
         rounds: Rounds to publish.
         local_steps: Training steps of a hospital in one round.
@@ -122,7 +124,10 @@ class Study(Record):
         gate_margin_ppm: By how much a validation metric may fall, in millionths.
     """
 
+    FORMAT: ClassVar[int] = 2
+
     study: StudyId
+    genesis_sha256: Sha256
     title: Line
     architecture: Architecture
     label_scheme: FreeObject

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar, Final
 
+from chaincode.roundkey.safety import SafetyBounds, safety_bounds
 from network.quorum import hospital_quorum
 
 RING_DEGREE: Final = 4096  # n, coefficients of one polynomial
@@ -69,7 +70,6 @@ class RoundParameters:
     parameters: int  # shared values in one update
     contributors_min: int  # k, fewest updates in a sum that may be opened
     threshold: int  # T, share sums that open a round
-    coalition_max: int  # most hospitals that may collude when k contributed
     levels: int  # L, odd; a quantised value lies in [0, L)
     field_base: int  # B = N (L - 1) + 1, so that sums of N values do not carry
     fields: int  # K, values in one slot, B**K <= t
@@ -97,30 +97,35 @@ class RoundParameters:
         """`upload_bytes` over the number of shared values (plain float32: 4.0)."""
         return self.upload_bytes / self.parameters
 
-    def coalition(self, contributors: int) -> int:
-        """How many hospitals may collude in a round with this many contributors.
-
-        Fewer than T hospitals hold too few shares, and two honest contributors
-        must remain, or one of them is the opened sum minus the colluders' own.
+    def safety(self, contributors: int | None = None) -> SafetyBounds:
+        """Return how many hospitals may collude, and how many may be away.
 
         Args:
-            contributors: Number of updates in the sum.
+            contributors: Updates in the sum; the fewest that may be opened where left out.
 
-        Returns:
-            min(T - 1, contributors - 2).
-
-        >>> derive(4, 8, 1_000_000).coalition(4)
-        2
+        >>> derive(4, 8, 1_000_000).safety(4)
+        SafetyBounds(cheating=1, pooling=2, away=1)
         """
-        return min(self.threshold - 1, contributors - 2)
+        return safety_bounds(
+            hospitals=self.hospitals,
+            threshold=self.threshold,
+            contributors=self.contributors_min if contributors is None else contributors,
+            contributors_min=self.contributors_min,
+        )
 
 
 def derive(
-    hospitals: int, bits: int, parameters: int, *, contributors_min: int | None = None
+    hospitals: int,
+    bits: int,
+    parameters: int,
+    *,
+    threshold: int | None = None,
+    contributors_min: int | None = None,
 ) -> RoundParameters:
     """Compute every number of a study's encryption, or refuse.
 
-    * T = floor(2N/3) + 1: two sets of T hospitals share an honest one.
+    * T is at least floor(2N/3) + 1 (`network.quorum.hospital_quorum`); more makes the study safe
+      against more hospitals that cheat, and fewer may be away.
     * t = the largest prime that is 1 modulo 2n with N(2 eta + 1)t < q. Each
       encoded update is a centred polynomial, so the sum of N reaches at most
       N(eta + 1/2)t < q/2 and decryption cannot fail.
@@ -132,14 +137,15 @@ def derive(
         hospitals: N, members of the study.
         bits: Width of a quantised value.
         parameters: Shared values in an update.
+        threshold: T; the least that is allowed where absent.
         contributors_min: k; T where absent.
 
     Returns:
         The numbers.
 
     Raises:
-        ParameterError: Too few or too many hospitals, bits or parameters; k
-            below T or above N; a slot that cannot hold one field.
+        ParameterError: Too few or too many hospitals, bits or parameters; T below
+            floor(2N/3) + 1 or above N; k below T or above N; a slot that cannot hold one field.
 
     >>> p = derive(4, 8, 1_000_000)
     >>> p.threshold, p.fields, p.levels, p.polynomials, round(p.bytes_per_parameter, 2)
@@ -150,7 +156,13 @@ def derive(
     chaincode.roundkey.parameters.ParameterError: 2 hospitals: a sum of fewer than 3 updates ...
     """
     _check_ranges(hospitals, bits, parameters)
-    threshold = hospital_quorum(hospitals)
+    quorum = hospital_quorum(hospitals)
+    threshold = quorum if threshold is None else threshold
+    if not quorum <= threshold <= hospitals:
+        raise ParameterError(
+            f"the threshold is {threshold}; {hospitals} hospitals need one from {quorum} to "
+            f"{hospitals}"
+        )
     least = threshold if contributors_min is None else contributors_min
     if least < threshold:
         raise ParameterError(
@@ -175,7 +187,6 @@ def derive(
         parameters=parameters,
         contributors_min=least,
         threshold=threshold,
-        coalition_max=min(threshold - 1, least - 2),
         levels=levels,
         field_base=hospitals * (levels - 1) + 1,
         fields=fields,

@@ -17,6 +17,7 @@ from typing import Any
 from fabric_protos.common import common_pb2, configtx_pb2, configuration_pb2
 
 from network.errors import CertificateError, MalformedBytesError
+from network.quorum import bft_quorum
 from network.wire.block import Block, OrdererSignature
 from network.wire.decoding import decode
 from network.wire.identity import verify_signature
@@ -30,16 +31,6 @@ class Consenter:
     identifier: int
     msp_id: str
     certificate_pem: bytes = field(repr=False)
-
-
-def bft_quorum(nodes: int) -> int:
-    """Return how many of the ordering nodes must have signed a block.
-
-    >>> [bft_quorum(nodes) for nodes in (1, 4, 5, 7, 10)]
-    [1, 3, 4, 5, 7]
-    """
-    faulty = (nodes - 1) // 3
-    return (nodes + faulty + 2) // 2
 
 
 def ordering_values(config_block: bytes) -> Any:

@@ -98,7 +98,7 @@ def round_(member: Path | None, name: str, number: int, as_json: bool) -> None:
             ("parent model", found["parent_sha256"]),
             ("model", found["model_sha256"] or "-"),
             ("sum (D)", aggregate["digest"] if aggregate else "-"),
-            ("may collude", _coalitions(aggregate) if aggregate else "-"),
+            ("safety", _safety(aggregate) if aggregate else "-"),
             ("key from", _names(key["senders"]) if key else "-"),
             ("false share sums", _names(key["false_senders"]) or "none" if key else "-"),
         ],
@@ -118,13 +118,13 @@ def round_(member: Path | None, name: str, number: int, as_json: bool) -> None:
     )
 
 
-def _coalitions(aggregate: dict[str, Any]) -> str:
-    """Return how many hospitals learn no more than the sum together, for all tensors and masks'."""
-    everywhere, masks = aggregate["coalition_max"], aggregate["coalition_max_masks"]
-    if masks == everywhere:
-        return str(everywhere)
-    shown = f"{masks} in the tensors of masks" if masks >= 0 else "one hospital's masks' tensors"
-    return f"{everywhere}; {shown}, which fewer hospitals hide"
+def _safety(aggregate: dict[str, Any]) -> str:
+    """Return what a sum is safe against, for all tensors and for those of masks."""
+    from chaincode.roundkey.safety import collusion_words
+
+    everywhere = collusion_words(aggregate["cheating_max"], aggregate["pooling_max"])
+    masks = collusion_words(aggregate["cheating_max_masks"], aggregate["pooling_max_masks"])
+    return everywhere if masks == everywhere else f"{everywhere}; the tensors of masks: {masks}"
 
 
 def _hospital_row(
@@ -297,7 +297,7 @@ def _print_lineage(found: dict[str, Any]) -> None:
                 each["parent_sha256"][:16],
                 each["model_sha256"][:16] or "-",
                 ", ".join(_names(each["contributors"])) or "-",
-                each["coalition_max"],
+                f"{each['cheating_max']}, {each['pooling_max']}",
                 {"chunks": "yes, from chunks", "bundle": "yes, from a bundle"}.get(
                     sources.get(each["round"], ""), "-"
                 ),
@@ -305,7 +305,7 @@ def _print_lineage(found: dict[str, Any]) -> None:
         )
     print_table(
         f"models of {found['study']}",
-        ["round", "state", "parent", "model", "contributors", "may collude", "recomputed"],
+        ["round", "state", "parent", "model", "contributors", "safe against", "recomputed"],
         rows,
     )
     if "recomputed" in found:

@@ -14,6 +14,7 @@ from peer_client.cli.evaluate import evaluate
 from peer_client.cli.models import model, predict
 from peer_client.cli.output import CommandGroup
 from peer_client.cli.reports import report
+from peer_client.cli.resume import resume
 from peer_client.cli.simulate import simulate
 from peer_client.cli.studies import study
 from peer_client.cli.training import status, train
@@ -37,6 +38,7 @@ def main(context: click.Context, member: Path | None) -> None:
     context.obj = member
 
 
+study.add_command(resume)
 main.add_command(study)
 main.add_command(train)
 main.add_command(status)

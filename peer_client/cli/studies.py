@@ -52,7 +52,12 @@ def propose(
     plan = changed_plan(read_plan(file), name=name, hospitals_file=hospitals_file)
     with member_client(member) as client:
         start = None if start_from is None else partial(exported_shared, start_from)
-        terms = study_of(plan, client.ledger.ordering(), start=start)
+        terms = study_of(
+            plan,
+            client.ledger.ordering(),
+            genesis_sha256=client.ledger.genesis_sha256,
+            start=start,
+        )
         done = studies.propose(client.ledger, terms)
         client.ledger.wait_everywhere(done.transaction_id, 10.0)
     if as_json:
@@ -198,25 +203,36 @@ def suspend(
 @click.option("--hospitals", type=int, required=True, help="N, hospitals of the study.")
 @click.option("--bits", type=int, required=True, help="Width of one quantised value.")
 @click.option("--parameters", type=int, required=True, help="Shared values of the model.")
+@click.option("--threshold", type=int, help="T, share sums that open a round (2N/3 by default).")
 @click.option("--contributors-min", type=int, help="k, fewest updates in a sum (T by default).")
 @json_option
 def parameters(
-    hospitals: int, bits: int, parameters: int, contributors_min: int | None, as_json: bool
+    hospitals: int,
+    bits: int,
+    parameters: int,
+    threshold: int | None,
+    contributors_min: int | None,
+    as_json: bool,
 ) -> None:
     """Derive thresholds, sizes and security from hospitals, bits and model size.
 
     Unsafe or overflowing combinations are refused with the reason.
     """
     from chaincode.roundkey.parameters import derive
+    from chaincode.roundkey.safety import safety_words
 
-    found = derive(hospitals, bits, parameters, contributors_min=contributors_min)
+    found = derive(
+        hospitals, bits, parameters, threshold=threshold, contributors_min=contributors_min
+    )
     values = {
         "hospitals": found.hospitals,
         "bits": found.bits,
         "parameters": found.parameters,
         "threshold": found.threshold,
         "contributors_min": found.contributors_min,
-        "coalition_max": found.coalition_max,
+        "cheating_max": found.safety().cheating,
+        "pooling_max": found.safety().pooling,
+        "away_max": found.safety().away,
         "levels": found.levels,
         "plaintext_modulus": found.plaintext_modulus,
         "fields": found.fields,
@@ -236,7 +252,6 @@ def parameters(
         "parameters": "shared values",
         "threshold": "share sums that open a round (T)",
         "contributors_min": "fewest updates in a sum (k)",
-        "coalition_max": "may collude and learn only the sum",
         "levels": "levels of a value (L)",
         "plaintext_modulus": "plaintext modulus (t)",
         "fields": "values in a slot (K)",
@@ -247,5 +262,6 @@ def parameters(
         "security_bits_classical": "log2 of operations to read one update",
         "security_bits_quantum": "the same, with a quantum computer",
     }
-    print_fields("parameters:", [(words[name], value) for name, value in values.items()])
+    fields = [(words[name], value) for name, value in values.items() if name in words]
+    print_fields("parameters:", [*fields, ("safety", safety_words(found.safety()))])
     click.echo(f"\n{found.source}")

@@ -1,5 +1,12 @@
-"""What a hospital puts on the ledger about its choice: figures in millionths, and what it serves.
+"""What a hospital puts on the ledger of its validation patients: as little as the vote needs.
 
+Figures go there with two decimals and without intervals, and none at all where a class has fewer
+than ten validation patients: an AUC over few patients is a fraction whose parts can be guessed, and
+sharp figures of many known models give away the order of the patients' scores. What a hospital
+keeps for itself (`facts.json`) is exact. Without figures the hospital states its vote alone.
+
+    auc_before        AUC by patient of the round's parent; auc_after of the new model; these decide
+    dice_before       mean Dice on the validation masks, and dice_after, from ten patients on
     served            0 federated, without a choice; 1 alone; 2 federated; 3 adapted; 4 mixture;
                       5 mixture with the lesion share
     served_masks      whose lesion masks it serves, by the same numbers
@@ -21,10 +28,61 @@ CANDIDATES: Final = ("unchosen", "alone", "federated", "adapted", "mixture", "le
 #: Those that are models, and so may have a Dice; head of the column of `candidates_text`.
 MODELS: Final = CANDIDATES[1:4]
 CANDIDATES_HEAD: Final = "on validation: alone, federated, adapted, mixture, with lesion share"
-#: Metrics of a confirmation that are counts or numbers of something, not millionths.
-COUNTS: Final = frozenset({"validation_patients", "served", "served_masks"})
+#: Validation patients by kind: counts that stay at the hospital.
+POSITIVE: Final = "validation_positive"
+NEGATIVE: Final = "validation_negative"
+MASKED: Final = "validation_masks"
+_OF_KINDS: Final = frozenset({POSITIVE, NEGATIVE, MASKED})
+#: Metrics that are counts or numbers of something, not millionths.
+COUNTS: Final = frozenset({"validation_patients", "served", "served_masks", *_OF_KINDS})
+#: Fewest validation patients of a class, or with masks, for a figure of them to leave the hospital.
+PATIENTS_MIN: Final = 10
+#: Figures leave in steps of this many millionths: two decimals.
+STEP_PPM: Final = 10_000
 #: What a hospital says whose validation patients cannot decide, or who had no time to ask them.
 UNCHOSEN: Final[Mapping[str, int]] = {"served": 0}
+
+#: What is shown of a hospital that confirmed without figures.
+TOO_FEW: Final = f"not told: fewer than {PATIENTS_MIN} validation patients of a class"
+
+
+def ledger_ppm(exact_ppm: Mapping[str, int]) -> dict[str, int]:
+    """Return the figures that leave a hospital, from the exact ones that it keeps.
+
+    Args:
+        exact_ppm: In millionths, with the counts of validation patients by kind.
+
+    >>> exact = {"auc_before": 804_999, "auc_low_before": 700_000, "dice_after": 512_345}
+    >>> ledger_ppm(exact | {POSITIVE: 10, NEGATIVE: 12, MASKED: 9})
+    {'auc_before': 800000}
+    >>> ledger_ppm(exact | {POSITIVE: 10, NEGATIVE: 9, MASKED: 9})
+    {}
+    """
+    if min(exact_ppm.get(POSITIVE, 0), exact_ppm.get(NEGATIVE, 0)) < PATIENTS_MIN:
+        return {}
+    few_masks = exact_ppm.get(MASKED, 0) < PATIENTS_MIN
+
+    def leaves(name: str) -> bool:
+        is_bound = "_low" in name or "_high" in name
+        return not (name in _OF_KINDS or is_bound or (few_masks and name.startswith("dice_")))
+
+    return {
+        name: value if name in COUNTS else STEP_PPM * round(value / STEP_PPM)
+        for name, value in sorted(exact_ppm.items())
+        if leaves(name)
+    }
+
+
+def vote_of(metrics_ppm: Mapping[str, int], margin_ppm: int) -> int:
+    """Return the vote that figures give: 1 where the AUC did not fall by more than the margin.
+
+    From the figures on the ledger the contract derives the same; where there are none the hospital
+    derives it from its exact ones.
+
+    >>> vote_of({"auc_before": 800_000, "auc_after": 750_000}, 50_000)
+    1
+    """
+    return int(metrics_ppm["auc_after"] >= metrics_ppm["auc_before"] - margin_ppm)
 
 
 def in_words(candidate: str) -> str:
@@ -69,9 +127,9 @@ def served_text(metrics_ppm: Mapping[str, int]) -> str:
     """Return what the metrics of a confirmation say about the choice, in words; "" for nothing.
 
     >>> served_text({"served": 3, "auc_adapted": 812345, "auc_alone": 790000})
-    'adapted 0.812 (alone 0.790)'
+    'adapted 0.81 (alone 0.79)'
     >>> served_text({"served": 1, "auc_alone": 790000}), served_text({"served": 0})
-    ('alone 0.790', 'federated, not chosen')
+    ('alone 0.79', 'federated, not chosen')
     """
     number = metrics_ppm.get("served")
     if number is None or not 0 <= number < len(CANDIDATES):
@@ -82,20 +140,20 @@ def served_text(metrics_ppm: Mapping[str, int]) -> str:
     auc = metrics_ppm.get(f"auc_{name}")
     alone = metrics_ppm.get("auc_alone")
     words = in_words(name)
-    text = words if auc is None else f"{words} {auc / 1e6:.3f}"
-    return text if alone is None or name == "alone" else f"{text} (alone {alone / 1e6:.3f})"
+    text = words if auc is None else f"{words} {auc / 1e6:.2f}"
+    return text if alone is None or name == "alone" else f"{text} (alone {alone / 1e6:.2f})"
 
 
 def candidates_text(metrics_ppm: Mapping[str, int]) -> str:
     """Return the candidates' AUC, and Dice where there is one, in the order of their numbers.
 
     >>> candidates_text({"auc_alone": 700000, "dice_alone": 512000, "auc_mixture": 750000})
-    'AUC 0.700, -, -, 0.750, -; Dice 0.512, -, -'
+    'AUC 0.70, -, -, 0.75, -; Dice 0.51, -, -'
     """
     parts = []
     for kind, label, names in (("auc", "AUC", CANDIDATES[1:]), ("dice", "Dice", MODELS)):
         found = [metrics_ppm.get(f"{kind}_{name}") for name in names]
         if any(value is not None for value in found):
-            shown = ["-" if value is None else f"{value / 1e6:.3f}" for value in found]
+            shown = ["-" if value is None else f"{value / 1e6:.2f}" for value in found]
             parts.append(f"{label} {', '.join(shown)}")
     return "; ".join(parts)

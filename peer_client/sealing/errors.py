@@ -47,6 +47,14 @@ class ShareRefusedError(SealingError):
     )
 
 
+class PhaseClosedEarlyError(ShareRefusedError):
+    """A phase was closed without a hospital before its deadline by this hospital's own clock."""
+
+
+class SmallerSumError(ShareRefusedError):
+    """The sum has fewer contributors than one that was opened from the same model before."""
+
+
 class OpeningError(SealingError):
     """A sum did not open to what a sum of honest updates must be."""
 

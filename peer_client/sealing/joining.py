@@ -2,7 +2,8 @@
 
 The key that opens a hospital's boxes travels over the ledger. Whoever could exchange T
 of them would read every update dealt to them, so a dealer accepts a key only with a
-signature that chains to the MSP roots in its own directory: never on a peer's word.
+signature that chains to the MSP roots in its own directory, by a certificate of the hospital's
+client and not of its peer, ordering node or another user: never on a peer's word.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from chaincode.records.errors import ClientIdentityError
+from chaincode.records.identity import check_hospital_client_pem
 from chaincode.records.round import join_statement
 from network.errors import CertificateError
 from network.wire.identity import verify_signature
@@ -20,6 +23,7 @@ from peer_client.sealing.transcript import Joined
 def sign_join(
     sign: Callable[[bytes], bytes],
     *,
+    genesis_sha256: str,
     channel: str,
     study: str,
     round_number: int,
@@ -31,6 +35,7 @@ def sign_join(
 
     Args:
         sign: The hospital identity's signing function (ECDSA, DER, low S).
+        genesis_sha256: SHA-256 of the channel's first block, 64 hex digits.
         channel: Name of the channel.
         study: Name of the study.
         round_number: Number of the round.
@@ -43,13 +48,20 @@ def sign_join(
     """
     return sign(
         join_statement(
-            channel, study, round_number, msp=msp_id, point=point, sealing_key=sealing_key
+            genesis_sha256,
+            channel,
+            study,
+            round_number,
+            msp=msp_id,
+            point=point,
+            sealing_key=sealing_key,
         )
     )
 
 
 def verify_join(
     *,
+    genesis_sha256: str,
     channel: str,
     study: str,
     round_number: int,
@@ -64,6 +76,7 @@ def verify_join(
     """Prove that a hospital published this sealing key for this round.
 
     Args:
+        genesis_sha256: SHA-256 of the channel's first block, 64 hex digits.
         channel: Name of the channel.
         study: Name of the study.
         round_number: Number of the round.
@@ -79,15 +92,22 @@ def verify_join(
         The joined hospital, to be put into a `RoundTranscript`.
 
     Raises:
-        JoinSignatureError: The certificate does not chain to the roots or is out of
-            date, or the signature is not one of this statement.
+        JoinSignatureError: The certificate does not chain to the roots, is out of date or is not
+            that of a hospital's client, or the signature is not one of this statement.
     """
     statement = join_statement(
-        channel, study, round_number, msp=msp_id, point=point, sealing_key=sealing_key
+        genesis_sha256,
+        channel,
+        study,
+        round_number,
+        msp=msp_id,
+        point=point,
+        sealing_key=sealing_key,
     )
     try:
         verify_signature(certificate_pem, statement, signature, roots_pem=roots_pem, at=at)
-    except CertificateError as error:
+        check_hospital_client_pem(certificate_pem)
+    except (CertificateError, ClientIdentityError) as error:
         raise JoinSignatureError(
             f"the sealing key of {msp_id} in round {round_number} is not signed by it: {error}"
         ) from error

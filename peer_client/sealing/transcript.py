@@ -35,6 +35,7 @@ class RoundTranscript:
             point, have a key of another length, or the own hospital is missing.
     """
 
+    genesis_sha256: str  # of the channel's first block, 64 hex digits
     channel: str
     study: str
     round_number: int
@@ -65,7 +66,8 @@ class RoundTranscript:
 
     def _joined_sha256(self) -> bytes:
         parts: list[str | int | bytes] = [
-            "roundkey/joined/v1",
+            "roundkey/joined/v2",
+            bytes.fromhex(self.genesis_sha256),
             self.channel,
             self.study,
             self.round_number,
@@ -103,7 +105,8 @@ class RoundTranscript:
             The framed facts.
         """
         return frame(
-            "roundkey/share/v1",
+            "roundkey/share/v2",
+            bytes.fromhex(self.genesis_sha256),
             self.channel,
             self.study,
             self.round_number,

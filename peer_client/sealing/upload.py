@@ -237,8 +237,8 @@ def _seed(
     update = hashlib.sha256(narrow.data).digest()
     wipe(narrow)
     seed = _secret_digest(
-        "roundkey/draw/v1", random, round.channel, round.study, round.round_number,
-        round.own_msp, round.joined_sha256, update,
+        "roundkey/draw/v2", random, bytes.fromhex(round.genesis_sha256), round.channel, round.study,
+        round.round_number, round.own_msp, round.joined_sha256, update,
     )  # fmt: skip
     wipe(random)
     wipe(update)

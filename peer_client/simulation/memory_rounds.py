@@ -37,11 +37,10 @@ from peer_client.simulation.rounds import (
     fractions,
     last_model,
 )
-from peer_client.simulation.study import continued
+from peer_client.simulation.study import CHANNEL, continued
 from peer_client.store import ModelState, StudyStore
 from peer_client.study import approve, propose, read_study
 
-CHANNEL: Final = "simulation"
 #: How far the clock moves when no hospital can do anything, seconds.
 PATIENT_S: Final = 60.0
 #: Turns without progress after which the clock is moved, and after which the round is stuck.

@@ -63,7 +63,8 @@ def write_pages(
     """Write result.json and the report with its pictures."""
     text = json.dumps(result_json(setting, results), indent=1, sort_keys=True)
     write_file(setting.output / "result.json", text.encode())
-    coalition = round_parameters(study).coalition_max if setting.encryption else 0
+    bounds = round_parameters(study).safety(len(hospitals))
+    safe_against = (bounds.cheating, bounds.pooling) if setting.encryption else None
     rounds = []
     for number in range(1, study.rounds + 1):
         facts = {each.msp_id: each.store.read_facts(number) for each in hospitals}
@@ -73,7 +74,7 @@ def write_pages(
                 round_number=number,
                 state="PUBLISHED" if setting.encryption else "averaged",
                 contributors=tuple(facts),
-                coalition_max=coalition,
+                safe_against=safe_against,
                 seconds=any_facts.get("seconds", {}),
                 upload_bytes=int(any_facts.get("upload_bytes", 0)),
                 metrics={msp: each.get("metrics", {}) for msp, each in facts.items()},

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from chaincode.memory_ledger import memory_genesis_sha256
 from chaincode.records.study import Study
 from peer_client.ct.hospitals import HospitalData
 from peer_client.ledger import OrderingClaim
@@ -23,6 +24,8 @@ from peer_client.update.tensors import NANO
 NAME: Final = "simulation"
 #: A simulation's clock moves only while every hospital waits, so these never pass by themselves.
 DEADLINE_S: Final = 3600
+#: Name of the in-memory channel.
+CHANNEL: Final = "simulation"
 #: Byzantine ordering needs four nodes; a consortium of three hospitals has an authority's.
 NODES_MIN: Final = 4
 
@@ -50,6 +53,7 @@ def simulated_study(hospitals: Sequence[HospitalData], recipe: Recipe) -> Study:
             for each in hospitals
         ),
         bits=recipe.bits,
+        threshold=None,
         contributors_min=None,
         rounds=recipe.rounds,
         local_steps=recipe.local_steps,
@@ -60,7 +64,7 @@ def simulated_study(hospitals: Sequence[HospitalData], recipe: Recipe) -> Study:
         # Every round's model is taken, so that encryption on and off do the same.
         gate_margin_ppm=1_000_000,
     )
-    return study_of(plan, ordering_claim(hospitals))
+    return study_of(plan, ordering_claim(hospitals), genesis_sha256=memory_genesis_sha256(CHANNEL))
 
 
 def ordering_claim(hospitals: Sequence[HospitalData]) -> OrderingClaim:

@@ -39,6 +39,7 @@ class StoppingLedger:
         *args: str,
         transient: Mapping[str, bytes] | None = None,
         own_peer_only: bool = False,
+        own_gateway_only: bool = False,
     ) -> Committed:
         stop = self._armed and function == self._function
         if stop:
@@ -46,7 +47,11 @@ class StoppingLedger:
         if stop and not self._after:
             raise StoppedError
         done = self._ledger.submit(
-            function, *args, transient=transient, own_peer_only=own_peer_only
+            function,
+            *args,
+            transient=transient,
+            own_peer_only=own_peer_only,
+            own_gateway_only=own_gateway_only,
         )
         if stop:
             raise StoppedError
@@ -97,12 +102,17 @@ class NarrowLedger:
         *args: str,
         transient: Mapping[str, bytes] | None = None,
         own_peer_only: bool = False,
+        own_gateway_only: bool = False,
     ) -> Committed:
         self.sent.append(function)
         if "chunk" in (transient or {}) and not own_peer_only:
             raise EndorseError("ABORTED", "failed to collect enough transaction endorsements")
         done: Committed = self._ledger.submit(
-            function, *args, transient=transient, own_peer_only=own_peer_only
+            function,
+            *args,
+            transient=transient,
+            own_peer_only=own_peer_only,
+            own_gateway_only=own_gateway_only,
         )
         return done
 

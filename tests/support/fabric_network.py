@@ -119,7 +119,14 @@ def initialised_network(root: Path, text: str | None = None) -> FabricNetwork:
 @contextmanager
 def running_network(root: Path, *, module: str = SMALL_CONTRACT) -> Iterator[FabricNetwork]:
     """Bring a consortium up in a new folder and stop it at the end."""
-    network = initialised_network(root, topology_text(module=module))
+    with running_topology(root, topology_text(module=module)) as network:
+        yield network
+
+
+@contextmanager
+def running_topology(root: Path, text: str) -> Iterator[FabricNetwork]:
+    """Bring the consortium of a crypto-config.yaml up in a new folder and stop it at the end."""
+    network = initialised_network(root, text)
     try:
         network.run("up")
         yield network

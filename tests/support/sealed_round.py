@@ -55,6 +55,7 @@ class SealedRound:
     bits: int = 8
     count: int = 500
     study: str = "lungs"
+    genesis_sha256: str = "ab" * 32
     channel: str = "consortium"
     number: int = 1
     seed: int = 0
@@ -90,7 +91,9 @@ class SealedRound:
 
     def transcript(self, msp: str) -> RoundTranscript:
         """The round as one hospital sees it."""
-        return RoundTranscript(self.channel, self.study, self.number, self.members, msp)
+        return RoundTranscript(
+            self.genesis_sha256, self.channel, self.study, self.number, self.members, msp
+        )
 
     def random_values(self, msp: str) -> NDArray[np.int64]:
         """A hospital's values."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from chaincode.memory_ledger import memory_genesis_sha256
 from chaincode.records.study import (
     Architecture,
     Deadlines,
@@ -19,7 +20,7 @@ from model.weights import specs
 from peer_client.ct.cohort import Cohort, SliceSet
 from peer_client.study_file import architecture_config, initial_shared, weights_of
 from peer_client.update import model_digest
-from tests.support.hospitals import MSPS
+from tests.support.hospitals import CHANNEL, MSPS
 
 SIZE = 32
 NETWORK = CapsNetConfig(
@@ -38,6 +39,7 @@ def study(*, name: str = "tiny", deadline_s: int = 60) -> Study:
     weights = weights_of(specs(NETWORK), 2)
     unfinished = Study(
         study=name,
+        genesis_sha256=memory_genesis_sha256(CHANNEL),
         title="A tiny network",
         architecture=Architecture("capsnet", architecture_config(NETWORK)),
         label_scheme={"positive": "bright"},
@@ -50,7 +52,7 @@ def study(*, name: str = "tiny", deadline_s: int = 60) -> Study:
         threshold=3,
         contributors_min=3,
         rounds=2,
-        local_steps=2,
+        local_steps=4,
         seed=5,
         weights=weights,
         weights_sha256=weights_digest(weights),
@@ -88,10 +90,10 @@ def slices(seed: int, patients: int = 6, *, masks: bool = True) -> SliceSet:
 
 
 def cohort(number: int, *, masks: bool = True) -> Cohort:
-    """Return one hospital's patients."""
+    """Return one hospital's patients; for validation enough that figures of them may leave it."""
     return Cohort(
         hospital=None,  # type: ignore[arg-type] - only the slices are read
         train=slices(10 + number, masks=masks),
-        validation=slices(20 + number, masks=masks),
+        validation=slices(20 + number, 20, masks=masks),
         test=slices(30 + number, masks=masks),
     )

@@ -73,7 +73,7 @@ def test_a_coalition_as_large_as_tolerated_leaves_two_honest_updates_in_the_sum(
     for hospitals in (4, 7, 20):
         parameters = SealedRound(hospitals).parameters
         for contributors in range(parameters.contributors_min, hospitals + 1):
-            most = parameters.coalition(contributors)
+            most = parameters.safety(contributors).pooling
 
             assert most <= parameters.threshold - 1
             assert contributors - most >= 2
@@ -82,7 +82,7 @@ def test_a_coalition_as_large_as_tolerated_leaves_two_honest_updates_in_the_sum(
 def test_one_colluder_more_than_tolerated_reads_the_last_honest_update() -> None:
     # Three of four contributed; two of them collude: what is left of the sum is the third's.
     played = SealedRound(4).play("H001MSP", "H002MSP", "H003MSP")
-    assert played.parameters.coalition(3) == 1
+    assert played.parameters.safety(3).pooling == 1
     total = sum(played.values.values())
 
     left = total - played.values["H002MSP"] - played.values["H003MSP"]

@@ -11,7 +11,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from chaincode.contract import dispatch, rules
+from chaincode.contract.rules import uploads
 from chaincode.memory_ledger import MemoryEndorseError
 from chaincode.roundkey import ring, shares
 from chaincode.roundkey.shares import interpolate, read_share_sum
@@ -132,8 +132,7 @@ def test_switched_off_rule_of_spent_ciphertexts_lets_the_copy_in(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     played = Played().to_submitting().update("EastMSP", "NorthMSP", "SouthMSP")
-    monkeypatch.setattr(rules, "unspent", lambda ledger, terms, sha256: "\0spent\0off\0")
-    assert dispatch.rules.unspent is rules.unspent
+    monkeypatch.setattr(uploads, "check_unspent", lambda *args: "\0spent\0off\0")
 
     _submit_copy(played, "WestMSP", played.uploads["EastMSP"])
     played.aggregate()

@@ -27,6 +27,7 @@ from chaincode.roundkey.parameters import MODULUS, SHARE_PRIME
 from tests.support.sealed_round import SealedRound
 from tests.unit.chaincode.contract.played import (
     CHANNEL,
+    GENESIS,
     MSPS,
     Played,
     join_statement,
@@ -233,7 +234,9 @@ def test_damaged_sealing_keys_are_refused_even_when_signed() -> None:
 
     def attempt(rng: random.Random) -> tuple[bool, bool]:
         mutant = mutate(honest, rng)
-        statement = join_statement(CHANNEL, "lungs", 1, msp="EastMSP", point=1, sealing_key=mutant)
+        statement = join_statement(
+            GENESIS, CHANNEL, "lungs", 1, msp="EastMSP", point=1, sealing_key=mutant
+        )
         signed = json.dumps(
             {
                 "certificate_pem": played.creators["EastMSP"].certificate_pem.decode(),

@@ -18,6 +18,7 @@ ELSEWHERE: dict[str, dict[str, object]] = {
     "round": {"number": 2},
     "study": {"study": "brains"},
     "channel": {"channel": "other"},
+    "genesis": {"genesis": "cd" * 32},
     "dealer": {"dealer": "H003MSP"},
     "ciphertext": {"ciphertext": b"\x01" * 32},
     "joined": {"joined": ("H001MSP", "H002MSP", "H003MSP")},
@@ -29,6 +30,7 @@ def _opens(played: SealedRound, **place: object) -> bool:
     """Open the first round's box as if it had come at another place, with the same private key."""
     joined = place.get("joined", played.msps)
     transcript = RoundTranscript(
+        str(place.get("genesis", played.genesis_sha256)),
         str(place.get("channel", played.channel)),
         str(place.get("study", played.study)),
         int(place.get("number", played.number)),  # type: ignore[call-overload]
@@ -75,16 +77,18 @@ def _binding_without(name: str) -> Callable[[RoundTranscript, str, Joined, bytes
 
     def box_info(self: RoundTranscript, dealer: str, recipient: Joined, sha256: bytes) -> bytes:
         parts: dict[str, str | int | bytes] = {
+            "genesis": bytes.fromhex(self.genesis_sha256),
             "channel": self.channel,
             "study": self.study,
             "round": self.round_number,
             "dealer": dealer,
             "recipient": recipient.msp_id,
-            # The digest of the joined names channel, study and round too: leave those out of it.
+            # The digest of the joined names the first block, channel, study and round too: leave
+            # those out of it.
             "joined": frame(*(m.msp_id for m in self.joined)),
             "ciphertext": sha256,
         }
         del parts[name]
-        return frame("roundkey/share/v1", *parts.values(), recipient.sealing_key)
+        return frame("roundkey/share/v2", *parts.values(), recipient.sealing_key)
 
     return box_info

@@ -48,6 +48,7 @@ class LyingPeer:
     def claims(self, msp: str) -> dict:
         played = self.played
         return {
+            "genesis_sha256": played.genesis_sha256,
             "channel": played.channel,
             "study": played.study,
             "round_number": played.number,
@@ -75,7 +76,9 @@ class LyingPeer:
         played.uploads[VICTIM] = seal_update(
             played.values[VICTIM],
             parameters=played.parameters,
-            round=RoundTranscript(played.channel, played.study, played.number, joined, VICTIM),
+            round=RoundTranscript(
+                played.genesis_sha256, played.channel, played.study, played.number, joined, VICTIM
+            ),
             entropy=os.urandom,
         )
         played.keys = self.mine
@@ -119,7 +122,11 @@ def test_a_client_whose_peer_shows_swapped_keys_encrypts_nothing(
     def shown(desk, records):
         joins = swapped(desk.ledger, desk.study.study, records.record.round)
         digest = joined_digest(
-            desk.ledger.channel, desk.study.study, records.record.round, tuple(joins.values())
+            desk.study.genesis_sha256,
+            desk.ledger.channel,
+            desk.study.study,
+            records.record.round,
+            tuple(joins.values()),
         )
         monkeypatch.setattr(submission, "read_joins", lambda *_: joins)
         record = replace(records.record, joined_sha256=digest)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chaincode.contract import rules
+from chaincode.contract.rules import turns, uploads
 from chaincode.memory_ledger import MemoryEndorseError
 from chaincode.records import terms
 from chaincode.records.study import Ordering
@@ -54,7 +54,7 @@ def test_the_ledger_sums_no_fewer_than_k(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(MemoryEndorseError, match="TooFewContributorsError"):
         played.aggregate()
 
-    monkeypatch.setattr(rules, "enough_contributors", lambda *args: None)
+    monkeypatch.setattr(turns, "check_enough_contributors", lambda *args: None)
     played.aggregate()
 
     assert len(played.aggregate_record().contributors) == 2
@@ -91,5 +91,5 @@ def test_a_sealing_key_serves_one_round_only(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(MemoryEndorseError, match="SealingKeyReusedError"):
         played.submit("EastMSP", "join_round", *again, transient=transient)
 
-    monkeypatch.setattr(rules, "fresh_sealing_key", lambda *args: "\0key\0off\0")
+    monkeypatch.setattr(uploads, "check_fresh_sealing_key", lambda *args: "\0key\0off\0")
     played.submit("EastMSP", "join_round", *again, transient=transient)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chaincode.contract import dispatch, rules
+from chaincode.contract import summing
 from chaincode.memory_ledger import MemoryEndorseError
 from chaincode.records import states
 from chaincode.records.errors import RuleError, SecondAggregateError
@@ -90,15 +90,15 @@ def test_the_ledger_refuses_a_second_aggregate() -> None:
 def test_switched_off_rule_of_one_aggregate_lets_the_ledger_record_a_second(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One aggregate is kept twice over: by the record's key and by the round's state."""
+    """One aggregate is kept by the record's key, by the round's state, and by writing once."""
     summed = Played().to_summed()
-    first_time, after = rules.first_time, states.after
+    first_time, after = summing.check_first_time, states.after
 
     def first_time_but(ledger, key, error: type[RuleError], sentence: str) -> None:
         if error is not SecondAggregateError:
             first_time(ledger, key, error, sentence)
 
-    monkeypatch.setattr(rules, "first_time", first_time_but)
+    monkeypatch.setattr(summing, "check_first_time", first_time_but)
     with pytest.raises(MemoryEndorseError, match="RoundStateError"):
         summed.aggregate()
 
@@ -107,7 +107,15 @@ def test_switched_off_rule_of_one_aggregate_lets_the_ledger_record_a_second(
         return states.RoundState.SUMMED if is_it else after(round_record, event)
 
     monkeypatch.setattr(states, "after", after_but)
-    assert dispatch.rounds.after is after_but
+    with pytest.raises(MemoryEndorseError, match="RecordExistsError"):
+        summed.aggregate()
+
+    def overwrite(ledger, records) -> None:
+        for key, record in records.items():
+            ledger.put_state(key, record.to_bytes())
+
+    monkeypatch.setattr(summing, "put_new", overwrite)
+    monkeypatch.setattr(summing, "put_round", lambda *args: None)
     summed.aggregate()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -42,11 +44,17 @@ def test_files_are_readable_by_their_owner_alone(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+def no_space(descriptor: int) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_write_that_fails_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "file"
     write_file(path, b"old")
-    path.with_name("file.new").mkdir()  # the new file cannot be opened
 
+    monkeypatch.setattr(os, "fsync", no_space)
     with pytest.raises(StoreError, match="cannot write"):
         write_file(path, b"new")
 

@@ -11,7 +11,7 @@ import base64
 import datetime
 import hashlib
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from chaincode.contract import dispatch
 from chaincode.contract.joining import P256_ORDER
 from chaincode.ledger import Creator, Ledger
-from chaincode.memory_ledger import MemoryLedger, MemoryView, Simulation
+from chaincode.memory_ledger import MemoryLedger, MemoryView, Simulation, memory_genesis_sha256
 from chaincode.records.round import (
     BOX_BYTES,
     CHUNK_BYTES,
@@ -50,21 +50,32 @@ from chaincode.records.study import (
 from chaincode.roundkey import ntt, ring
 from chaincode.roundkey.expansion import expand
 from chaincode.roundkey.parameters import NOISE_BOUND, RING_DEGREE, SHARE_PRIME, derive
+from network.client_attribute import ATTRIBUTE_OID, attribute_extension
 
 CHANNEL = "consortium"
+GENESIS = memory_genesis_sha256(CHANNEL)
 STUDY = "lungs"
 MSPS = ("EastMSP", "NorthMSP", "SouthMSP", "WestMSP")
 START_S = 1_700_000_000
 
 
 def new_identity(
-    msp: str, curve: ec.EllipticCurve | None = None
+    msp: str,
+    curve: ec.EllipticCurve | None = None,
+    *,
+    role: str = "client",
+    acts_for_hospital: bool = True,
 ) -> tuple[ec.EllipticCurvePrivateKey, bytes]:
     """Make a key (on P-256 where no curve is named) and a self-signed certificate for it."""
     key = ec.generate_private_key(curve or ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"client@{msp}")])
+    name = x509.Name(
+        [
+            x509.NameAttribute(x509.NameOID.COMMON_NAME, f"{role}@{msp}"),
+            x509.NameAttribute(x509.NameOID.ORGANIZATIONAL_UNIT_NAME, role),
+        ]
+    )
     start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-    certificate = (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -72,8 +83,13 @@ def new_identity(
         .serial_number(x509.random_serial_number())
         .not_valid_before(start)
         .not_valid_after(start + datetime.timedelta(days=3650))
-        .sign(key, hashes.SHA256())
     )
+    if acts_for_hospital:
+        attribute = x509.UnrecognizedExtension(
+            x509.ObjectIdentifier(ATTRIBUTE_OID), attribute_extension()
+        )
+        builder = builder.add_extension(attribute, critical=False)
+    certificate = builder.sign(key, hashes.SHA256())
     return key, certificate.public_bytes(Encoding.PEM)
 
 
@@ -104,6 +120,7 @@ def make_study(
     )
     study = Study(
         study=STUDY,
+        genesis_sha256=GENESIS,
         title="Lungs of four hospitals",
         architecture=Architecture("capsnet", {"size_px": 96}),
         label_scheme={"positive": "COVID-19"},
@@ -180,9 +197,16 @@ class Played:
         for msp in (*self.study.msps, "AuthorityMSP"):
             self.add_identity(msp)
 
-    def add_identity(self, msp: str, curve: ec.EllipticCurve | None = None) -> Creator:
-        """Give an organisation a client identity."""
-        key, certificate = new_identity(msp, curve)
+    def add_identity(
+        self,
+        msp: str,
+        curve: ec.EllipticCurve | None = None,
+        *,
+        role: str = "client",
+        acts_for_hospital: bool = True,
+    ) -> Creator:
+        """Give an organisation an identity to act with."""
+        key, certificate = new_identity(msp, curve, role=role, acts_for_hospital=acts_for_hospital)
         self.keys[msp], self.creators[msp] = key, Creator(msp, certificate)
         return self.creators[msp]
 
@@ -222,7 +246,7 @@ class Played:
     def round(self, number: int = 1) -> Round:
         """Return a round's record."""
         answer = self.query("round", self.study.study, number)
-        names = Round.__dataclass_fields__
+        names = [each.name for each in fields(Round)]
         record = {name: answer[name] for name in (*names, "format")}
         return Round.from_text(json.dumps(record).encode())
 
@@ -253,6 +277,7 @@ class Played:
         sealing_key = sealing_key or new_sealing_key()
         hospital = self.study.hospital(msp)
         statement = join_statement(
+            GENESIS,
             CHANNEL,
             self.study.study,
             number,
@@ -271,6 +296,12 @@ class Played:
         for msp in msps or self.study.msps:
             args, transient = self.join_arguments(msp, number)
             self.submit(msp, "join_round", *args, transient=transient)
+        return self
+
+    def report_join(self, msp: str, number: int = 1) -> Played:
+        """Report that the join in a hospital's name is not its own."""
+        digest = self.query("round", self.study.study, number)["joins"][msp]["sealing_key_sha256"]
+        self.submit(msp, "report_join", self.study.study, number, digest)
         return self
 
     def close(self, number: int = 1) -> Played:
@@ -368,6 +399,7 @@ class Played:
             "model_sha256": f"{number + 1:02d}" * 32,
             "parent_sha256": self.round(number).parent_sha256,
             "metrics_ppm": {"auc_before": 700_000, "auc_after": 750_000},
+            "vote": 1,
             **changes,
         }
 

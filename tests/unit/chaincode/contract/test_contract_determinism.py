@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from chaincode.contract.dispatch import QUERIES, TRANSACTIONS
-from tests.unit.chaincode.contract.played import CHANNEL, MSPS, STUDY, Played
+from tests.unit.chaincode.contract.played import CHANNEL, MSPS, STUDY, Played, make_study
 
 REPLAY = Path(__file__).with_name("replay.py")
 ROOT = REPLAY.parents[4]
@@ -19,6 +19,8 @@ ROOT = REPLAY.parents[4]
 def all_transactions() -> Played:
     """Play every transaction and query at least once, refusals among them."""
     played = Played().agree()
+    played.submit(MSPS[0], "propose_study", make_study(study="taken-back").to_bytes())
+    played.submit(MSPS[0], "withdraw_study", "taken-back")
     played.submit(MSPS[0], "suspend_hospital", STUDY, MSPS[3], "a vote that stays alone")
     played.open().join(*MSPS[:2]).wait(60)
     played.submit(MSPS[0], "abandon", STUDY, 1, "two are away")
@@ -31,21 +33,23 @@ def all_transactions() -> Played:
     played.aggregate(2)
     for msp in MSPS[:3]:
         played.submit(msp, "give_up", STUDY, 2, "to see it")
-    played.open(3).join(number=3).close(3).update(number=3).aggregate(3)
-    played.answer(number=3).record_key(number=3).confirm(number=3).publish(3)
+    played.open(3).join(MSPS[0], number=3).report_join(MSPS[0], 3)
+    played.submit(MSPS[0], "abandon", STUDY, 3, "a join is disowned")
+    played.open(4).join(number=4).close(4).update(number=4).aggregate(4)
+    played.answer(number=4).record_key(number=4).confirm(number=4).publish(4)
     for name, args in {
         "studies": [],
         "study": [STUDY],
         "rounds": [STUDY],
-        "round": [STUDY, 3],
+        "round": [STUDY, 4],
         "hospital": [MSPS[0]],
         "model": [STUDY],
         "lineage": [STUDY],
-        "history": [STUDY, 3],
-        "joins": [STUDY, 3],
-        "share_sums": [STUDY, 3],
-        "round_key": [STUDY, 3],
-        "chunk": [STUDY, 3, MSPS[0], 0],
+        "history": [STUDY, 4],
+        "joins": [STUDY, 4],
+        "share_sums": [STUDY, 4],
+        "round_key": [STUDY, 4],
+        "chunk": [STUDY, 4, MSPS[0], 0],
     }.items():
         played.simulate(MSPS[0], name, *args)
     return played

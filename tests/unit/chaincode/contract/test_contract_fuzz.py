@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from chaincode.contract import dispatch, joining
 from chaincode.contract.dispatch import QUERIES, TRANSACTIONS, invoke
-from chaincode.contract.rules import share_values
+from chaincode.contract.rules.answers import check_share_values
 from chaincode.ledger import Creator
 from chaincode.memory_ledger import MemoryEndorseError, MemoryPeerError
 from chaincode.records import keys, round
@@ -249,7 +249,7 @@ def test_no_mutant_of_an_upload_passes_with_a_residue_out_of_range() -> None:
 @given(st.binary(max_size=40))
 def test_share_values_of_any_bytes_are_read_or_refused(content: bytes) -> None:
     with pytest.raises(RuleError):
-        share_values(content)
+        check_share_values(content)
 
 
 @QUIET

@@ -73,7 +73,7 @@ def test_round_shows_everything_but_raw_keys(played: Played) -> None:
     assert answer["state"] == "PUBLISHED"
     assert sorted(answer["joins"]) == list(MSPS)
     assert answer["updates"][MSPS[1]]["upload_bytes"] == played.layout.upload_bytes
-    assert answer["aggregate"]["coalition_max"] == 2
+    assert answer["aggregate"]["pooling_max"] == 2
     assert answer["round_key"]["senders"] == list(MSPS[:3])
     assert "key" not in answer["round_key"]
     assert answer["confirmations"][MSPS[3]]["vote"] == 1

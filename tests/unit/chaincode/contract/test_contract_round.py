@@ -14,6 +14,8 @@ from chaincode.records.canonical import sha256_hex
 from chaincode.records.study import Weight, weights_digest
 from tests.unit.chaincode.contract.played import MSPS, Played, decoded, make_study
 
+CLIP = 1_000_000
+
 
 def test_round_from_proposal_to_publication_publishes_the_confirmed_model() -> None:
     played = Played().to_published()
@@ -41,7 +43,7 @@ def test_round_with_one_hospital_gone_after_the_joins_still_publishes() -> None:
 
     assert played.round().state == "PUBLISHED"
     assert [c.msp for c in played.aggregate_record().contributors] == list(MSPS[:3])
-    assert played.aggregate_record().coalition_max == 1
+    assert played.aggregate_record().pooling_max == 1
 
 
 def test_round_with_one_hospital_gone_before_the_answers_still_publishes() -> None:
@@ -49,7 +51,7 @@ def test_round_with_one_hospital_gone_before_the_answers_still_publishes() -> No
     played.confirm(*MSPS[1:]).publish()
 
     assert played.round().state == "PUBLISHED"
-    assert played.aggregate_record().coalition_max == 2
+    assert played.aggregate_record().pooling_max == 2
 
 
 def test_hospital_that_comes_back_answers_late_and_honestly() -> None:
@@ -90,17 +92,17 @@ def test_hospital_that_joined_late_is_simply_not_in_the_round() -> None:
 
 
 def test_tensors_for_masks_are_hidden_only_by_contributors_with_masks() -> None:
-    weights = (Weight("encoder", (60,), "all", 1000), Weight("decoder", (40,), "masks", 1000))
+    weights = (Weight("encoder", (60,), "all", CLIP), Weight("decoder", (40,), "masks", CLIP))
     study = replace(make_study(), weights=weights, weights_sha256=weights_digest(weights))
     played = Played(study=study).to_submitting().update(*MSPS[1:]).wait(600).aggregate()
 
     # North and South have masks, West has none: each of the two sees the other's decoder.
-    assert played.aggregate_record().coalition_max == 1
-    assert played.aggregate_record().coalition_max_masks == 0
+    assert played.aggregate_record().pooling_max == 1
+    assert played.aggregate_record().pooling_max_masks == 0
 
 
 def test_study_without_tensors_for_masks_has_one_coalition_for_all() -> None:
-    assert Played().to_summed().aggregate_record().coalition_max_masks == 2
+    assert Played().to_summed().aggregate_record().pooling_max_masks == 2
 
 
 def test_refused_update_is_left_out_with_its_reason_and_the_others_are_added() -> None:
@@ -208,7 +210,8 @@ def test_unopened_boxes_are_reported_with_the_dealers_name() -> None:
 
 def test_model_that_fails_the_gate_is_rejected_and_the_old_one_stays_in_force() -> None:
     worse = {"auc_before": 700_000, "auc_after": 600_000}
-    played = Played().to_opened().confirm(*MSPS[:2]).confirm(*MSPS[2:], metrics_ppm=worse).publish()
+    played = Played().to_opened().confirm(*MSPS[:2]).confirm(*MSPS[2:], metrics_ppm=worse, vote=0)
+    played.publish()
 
     assert played.round().state == "REJECTED"
     assert played.query("model", "lungs")["model_sha256"] == "11" * 32

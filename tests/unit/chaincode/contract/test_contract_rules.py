@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from chaincode.contract.rules.agreement import PROPOSALS_MAX
 from chaincode.memory_ledger import MemoryEndorseError
 from chaincode.records.errors import RuleError, from_message, rules
-from tests.unit.chaincode.contract.played import Played
+from tests.unit.chaincode.contract.played import Played, make_study
 from tests.unit.chaincode.contract.rules import (  # noqa: F401  (each adds its rows to the table)
     agreement,
     answers,
@@ -72,6 +73,55 @@ def test_vote_at_exactly_the_margin_is_for_the_model() -> None:
     assert played.query("round", "lungs", 1)["confirmations"][EAST]["vote"] == 1
 
 
+@pytest.mark.parametrize("vote", [0, 1])
+def test_a_hospital_with_too_few_patients_for_figures_states_its_vote_alone(vote: int) -> None:
+    played = Played().to_opened().confirm(EAST, metrics_ppm={}, vote=vote)
+
+    found = played.query("round", "lungs", 1)["confirmations"][EAST]
+    assert (found["metrics_ppm"], found["vote"]) == ({}, vote)
+
+
+def test_a_withdrawn_study_keeps_its_name_and_is_shown_as_withdrawn() -> None:
+    played = Played()
+    played.submit(EAST, "propose_study", played.study.to_bytes())
+    played.submit(EAST, "withdraw_study", "lungs")
+
+    assert played.query("study", "lungs")["state"] == "WITHDRAWN"
+    with pytest.raises(MemoryEndorseError, match="StudyExistsError"):
+        played.submit(EAST, "propose_study", played.study.to_bytes())
+
+
+def test_a_withdrawn_proposal_makes_room_for_another() -> None:
+    played = Played()
+    for number in range(PROPOSALS_MAX):
+        played.submit(EAST, "propose_study", make_study(study=f"lungs{number}").to_bytes())
+    played.submit(EAST, "withdraw_study", "lungs0")
+
+    played.submit(EAST, "propose_study", make_study(study="another").to_bytes())
+
+
+@pytest.mark.parametrize("where", ["open", "submitting"])
+def test_a_round_with_a_disowned_join_is_abandoned_without_waiting(where: str) -> None:
+    played = Played().to_open().join() if where == "open" else Played().to_submitting()
+
+    played.report_join(EAST).submit(WEST, "abandon", "lungs", 1, "a join is disowned")
+
+    assert played.round().state == "ABANDONED"
+    assert set(played.query("round", "lungs", 1)["join_reports"]) == {EAST}
+
+
+def test_a_raised_threshold_needs_as_many_share_sums() -> None:
+    study = make_study(threshold=4, contributors_min=4)
+    played = Played(study=study).to_summed().answer(*study.msps[:3])
+    with pytest.raises(MemoryEndorseError, match="SendersError"):
+        played.record_key(*study.msps[:3])
+
+    played.answer(study.msps[3]).record_key(*study.msps)
+
+    found = played.aggregate_record()
+    assert (found.cheating_max, found.pooling_max) == (2, 2)
+
+
 @pytest.mark.parametrize("number", ["0", "-1", "01", "1.0", "1e3", "1000000", "", " 1", "\u0661"])
 def test_round_number_that_is_not_plain_decimal_is_refused(number: str) -> None:
     played = Played().agree()
@@ -84,9 +134,11 @@ def test_round_number_that_is_not_plain_decimal_is_refused(number: str) -> None:
     ("function", "args"),
     [
         ("approve_study", ("lungs", "00" * 32)),
+        ("withdraw_study", ("lungs",)),
         ("suspend_hospital", ("lungs", "EastMSP", "reason")),
         ("open_round", ("lungs", 2)),
         ("join_round", ("lungs", 1, "{}")),
+        ("report_join", ("lungs", 1, "00" * 32)),
         ("close_joins", ("lungs", 1)),
         ("put_chunk", ("lungs", 1, 0)),
         ("submit_update", ("lungs", 1, "{}")),

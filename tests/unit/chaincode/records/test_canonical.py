@@ -105,7 +105,7 @@ def test_record_that_nobody_could_read_is_not_written() -> None:
 
 
 def test_round_state_outside_the_table_is_refused() -> None:
-    record = Round("lungs", 1, "OPEN", 1, 1, 2, "ab" * 32, 0, (), "", "", "")
+    record = Round("lungs", 1, "OPEN", 1, 1, 2, "ab" * 32, 0, 0, 0, (), "", "", "")
 
     with pytest.raises(RecordError):
         replace(record, state="CLOSED").to_bytes()

@@ -42,7 +42,7 @@ def test_every_derived_number_keeps_its_bound(hospitals: int, bits: int, paramet
     assert 2 * p.threshold > hospitals
     assert 3 * p.threshold > 2 * hospitals
     assert 2 * NOISE_BOUND * hospitals < SHARE_PRIME
-    assert p.coalition_max == min(p.threshold - 1, p.contributors_min - 2)
+    assert p.safety().pooling == min(p.threshold - 1, p.contributors_min - 2)
 
 
 def test_the_next_plaintext_modulus_would_break_the_bound() -> None:
@@ -92,7 +92,7 @@ def test_derive_refuses_with_the_reason(
 def test_coalition_counts_two_honest_contributors() -> None:
     p = derive(4, 8, 10)
 
-    assert [p.coalition(contributors) for contributors in (3, 4)] == [1, 2]
+    assert [p.safety(contributors).pooling for contributors in (3, 4)] == [1, 2]
 
 
 def test_is_prime_agrees_with_trial_division() -> None:

@@ -77,7 +77,7 @@ def test_parameters_prints_what_scripts_read() -> None:
     assert found["polynomials"] == 49
     assert found["failure_probability"] == 0
     assert found["bytes_per_parameter"] <= 1.75
-    assert {"coalition_max", "contributors_min", "plaintext_modulus", "upload_bytes"} <= set(found)
+    assert {"pooling_max", "contributors_min", "plaintext_modulus", "upload_bytes"} <= set(found)
 
 
 def test_unsafe_parameters_are_refused_with_the_reason() -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from peer_client.memory_identity import MemoryMember, new_member
-from peer_client.sealing import JoinSignatureError, sign_join, verify_join
+from peer_client.sealing import JoinSignatureError, joining, sign_join, verify_join
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
@@ -18,6 +18,7 @@ class Join:
     member: MemoryMember
     channel: str = "consortium"
     study: str = "lungs"
+    genesis_sha256: str = "ab" * 32
     round_number: int = 1
     msp_id: str = "NorthMSP"
     point: int = 2
@@ -25,7 +26,15 @@ class Join:
 
     @property
     def statement(self) -> dict:
-        names = ("channel", "study", "round_number", "msp_id", "point", "sealing_key")
+        names = (
+            "genesis_sha256",
+            "channel",
+            "study",
+            "round_number",
+            "msp_id",
+            "point",
+            "sealing_key",
+        )
         return {name: getattr(self, name) for name in names}
 
     def sign(self) -> bytes:
@@ -70,6 +79,30 @@ def test_signature_for_anything_else_is_refused(member: MemoryMember, name: str,
 
     with pytest.raises(JoinSignatureError, match="is not signed by it"):
         Join(member, **{name: value}).verify(signature)
+
+
+@pytest.mark.parametrize(
+    ("role", "acts_for_hospital"),
+    [("peer", True), ("orderer", True), ("admin", True), ("client", False), ("", True)],
+)
+def test_a_join_signed_with_another_key_of_the_hospital_is_refused(
+    role: str, acts_for_hospital: bool
+) -> None:
+    """Its peer's, its ordering node's, its administrator's, or another user's."""
+    other = new_member("NorthMSP", NOW, role=role, acts_for_hospital=acts_for_hospital)
+    join = Join(other)
+
+    with pytest.raises(JoinSignatureError, match="NorthMSP in round 1 is not signed by it"):
+        join.verify(join.sign())
+
+
+def test_switched_off_role_accepts_the_join_of_the_hospitals_peer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(joining, "check_hospital_client_pem", lambda certificate: None)
+    join = Join(new_member("NorthMSP", NOW, role="peer", acts_for_hospital=False))
+
+    assert join.verify(join.sign()).msp_id == "NorthMSP"
 
 
 def test_certificate_of_another_authority_is_refused(member: MemoryMember) -> None:

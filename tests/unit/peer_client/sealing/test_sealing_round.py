@@ -257,12 +257,12 @@ def test_a_transcript_that_cannot_be_is_refused(members, own: str, reason: str) 
     joined = tuple(Joined(msp, point, bytes(1216)) for msp, point in members)
 
     with pytest.raises(SealingInputError, match=reason):
-        RoundTranscript("consortium", "lungs", 1, joined, own)
+        RoundTranscript("ab" * 32, "consortium", "lungs", 1, joined, own)
 
 
 def test_a_transcript_with_a_key_of_another_length_is_refused() -> None:
     with pytest.raises(SealingInputError, match="1215 bytes"):
-        RoundTranscript("consortium", "lungs", 1, (Joined("A", 1, bytes(1215)),), "A")
+        RoundTranscript("ab" * 32, "consortium", "lungs", 1, (Joined("A", 1, bytes(1215)),), "A")
 
 
 def test_transcript_binds_the_joined_as_the_chaincode_does() -> None:
@@ -272,7 +272,7 @@ def test_transcript_binds_the_joined_as_the_chaincode_does() -> None:
         for member in played.members
     ]
 
-    expected = joined_digest("consortium", "lungs", 1, joins)
+    expected = joined_digest("ab" * 32, "consortium", "lungs", 1, joins)
 
     assert played.transcript("H001MSP").joined_sha256.hex() == expected
 

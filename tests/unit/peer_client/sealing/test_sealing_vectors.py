@@ -42,7 +42,9 @@ def _secret(point: int) -> RoundSecret:
 
 def _transcript() -> RoundTranscript:
     members = tuple(Joined(f"H{point}MSP", point, bytes(1216)) for point in VECTOR["joined"])
-    return RoundTranscript("consortium", VECTOR["study"], VECTOR["round"], members, "H1MSP")
+    return RoundTranscript(
+        "ab" * 32, "consortium", VECTOR["study"], VECTOR["round"], members, "H1MSP"
+    )
 
 
 def _ciphertext(point: int) -> ring.Residues:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from chaincode.memory_ledger import memory_genesis_sha256
 from chaincode.records.study import (
     Architecture,
     Deadlines,
@@ -25,7 +26,7 @@ from peer_client.ledger import OrderingClaim
 from peer_client.simulation import rounds as simulation_rounds
 from peer_client.simulation.memory_rounds import memory_rounds
 from peer_client.simulation.rounds import SimulatedHospital, plain_rounds
-from peer_client.simulation.study import continued
+from peer_client.simulation.study import CHANNEL, continued
 from peer_client.store import ModelState, StudyStore
 from peer_client.update import first_scales, model_digest
 
@@ -59,6 +60,7 @@ class Target:
 @pytest.fixture
 def study() -> Study:
     return Study(
+        genesis_sha256=memory_genesis_sha256(CHANNEL),
         study="simulation",
         title="Simulation",
         architecture=Architecture("test", {}),
@@ -72,7 +74,7 @@ def study() -> Study:
         threshold=3,
         contributors_min=3,
         rounds=2,
-        local_steps=1,
+        local_steps=4,
         seed=1,
         weights=WEIGHTS,
         weights_sha256=weights_digest(WEIGHTS),

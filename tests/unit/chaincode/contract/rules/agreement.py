@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from chaincode.contract.rules.agreement import PROPOSALS_MAX
 from chaincode.records import register
-from chaincode.records.study import Ordering, StudyHospital, Weight, weights_digest
+from chaincode.records.study import Deadlines, Ordering, StudyHospital, Weight, weights_digest
+from chaincode.records.terms import CLIP_NANO_MAX, CLIP_NANO_MIN
 from tests.unit.chaincode.contract.played import MSPS, Played, make_study
 from tests.unit.chaincode.contract.rules.table import EAST, NORTH, WEST, propose, row
+
+CLIP = 1_000_000
 
 # --- members and agreement -------------------------------------------------------------------
 
@@ -22,6 +26,35 @@ def _() -> object:
     played = Played().to_open()
     args, transient = played.join_arguments("AuthorityMSP")
     return played.submit("AuthorityMSP", "join_round", *args, transient=transient)
+
+
+@row("ClientIdentityError", "a hospital's peer opens a round")
+def _() -> object:
+    played = Played().agree()
+    played.add_identity(EAST, role="peer")
+    return played.open()
+
+
+@row("ClientIdentityError", "a hospital's ordering node proposes")
+def _() -> object:
+    played = Played()
+    played.add_identity(EAST, role="orderer")
+    return played.submit(EAST, "propose_study", make_study().to_bytes())
+
+
+@row("ClientIdentityError", "a hospital's administrator joins")
+def _() -> object:
+    played = Played().to_open()
+    played.add_identity(EAST, role="admin")
+    return played.join(EAST)
+
+
+@row("ClientIdentityError", "another user of a hospital approves")
+def _() -> object:
+    played = Played()
+    played.submit(EAST, "propose_study", played.study.to_bytes())
+    played.add_identity(NORTH, acts_for_hospital=False)
+    return played.submit(NORTH, "approve_study", "lungs", played.study.sha256)
 
 
 @row("NotJoinedError", "a chunk of a hospital that did not join")
@@ -103,6 +136,35 @@ def _() -> object:
     return played.submit(NORTH, "approve_study", "lungs", other.sha256)
 
 
+@row("NotWithdrawableError", "a withdrawal after another hospital approved")
+def _() -> object:
+    return Played().agree().submit(EAST, "withdraw_study", "lungs")
+
+
+@row("NotWithdrawableError", "a withdrawal by another than the proposer")
+def _() -> object:
+    played = Played()
+    played.submit(EAST, "propose_study", played.study.to_bytes())
+    return played.submit(NORTH, "withdraw_study", "lungs")
+
+
+@row("StudyWithdrawnError", "an approval of a study that was taken back")
+def _() -> object:
+    played = Played()
+    played.submit(EAST, "propose_study", played.study.to_bytes())
+    played.submit(EAST, "withdraw_study", "lungs")
+    return played.submit(NORTH, "approve_study", "lungs", played.study.sha256)
+
+
+@row("TooManyProposalsError", "one more proposal than a hospital may have open")
+def _() -> object:
+    played = Played()
+    for number in range(PROPOSALS_MAX + 1):
+        study = make_study(study=f"lungs{number}")
+        played.submit(EAST, "propose_study", study.to_bytes())
+    return played
+
+
 # --- terms -----------------------------------------------------------------------------------
 
 
@@ -144,7 +206,12 @@ def _() -> object:
     return propose(threshold=2)
 
 
-@row("ThresholdError", "T one too high")
+@row("ThresholdError", "T above N")
+def _() -> object:
+    return propose(threshold=5, contributors_min=5)
+
+
+@row("ThresholdError", "k below a raised T")
 def _() -> object:
     return propose(threshold=4)
 
@@ -178,7 +245,7 @@ def _() -> object:
 
 @row("WeightManifestError", "a tensor twice")
 def _() -> object:
-    weights = (Weight("a", (3,), "all", 1), Weight("a", (4,), "all", 1))
+    weights = (Weight("a", (3,), "all", CLIP), Weight("a", (4,), "all", CLIP))
     return propose(weights=weights, weights_sha256=weights_digest(weights))
 
 
@@ -193,9 +260,31 @@ def _() -> object:
     return propose(weights=weights, weights_sha256=weights_digest(weights))
 
 
+@row("WeightManifestError", "a clipping scale that leaves nothing but signs")
+def _() -> object:
+    weights = (Weight("a", (3,), "all", CLIP_NANO_MIN - 1),)
+    return propose(weights=weights, weights_sha256=weights_digest(weights))
+
+
+@row("WeightManifestError", "a clipping scale coarser than any change")
+def _() -> object:
+    weights = (Weight("a", (3,), "all", CLIP_NANO_MAX + 1),)
+    return propose(weights=weights, weights_sha256=weights_digest(weights))
+
+
+@row("TrainingTermsError", "three local steps")
+def _() -> object:
+    return propose(local_steps=3)
+
+
+@row("DataRuleError", "a deadline within the peers' time window")
+def _() -> object:
+    return propose(deadlines_s=Deadlines(join=59, submit=600, answer=120))
+
+
 @row("WeightManifestError", "tensors for masks that nobody has")
 def _() -> object:
-    weights = (Weight("a", (3,), "masks", 1),)
+    weights = (Weight("a", (3,), "masks", CLIP),)
     hospitals = tuple(replace(h, has_masks=0) for h in make_study().hospitals)
     return propose(weights=weights, weights_sha256=weights_digest(weights), hospitals=hospitals)
 

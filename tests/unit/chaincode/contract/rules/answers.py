@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from chaincode.contract.writing import put_new
+from chaincode.records import keys
 from tests.unit.chaincode.contract.played import MSPS, Played
 from tests.unit.chaincode.contract.rules.table import EAST, NORTH, SOUTH, WEST, row
 
@@ -139,5 +141,50 @@ def _() -> object:
 @row("GateUndecidedError", "publication while the last vote decides")
 def _() -> object:
     played = Played().to_opened().confirm(EAST, NORTH)
-    played.confirm(SOUTH, metrics_ppm={"auc_before": 700_000, "auc_after": 679_999})
+    played.confirm(SOUTH, metrics_ppm={"auc_before": 700_000, "auc_after": 670_000}, vote=0)
     return played.publish()
+
+
+# --- figures ---------------------------------------------------------------------------------
+
+
+@row("MetricsTooSharpError", "an AUC with three decimals")
+def _() -> object:
+    return (
+        Played()
+        .to_opened()
+        .confirm(EAST, metrics_ppm={"auc_before": 700_000, "auc_after": 751_000})
+    )
+
+
+@row("MetricsTooSharpError", "a Dice with three decimals")
+def _() -> object:
+    metrics = {"auc_before": 700_000, "auc_after": 750_000, "dice_after": 612_345}
+    return Played().to_opened().confirm(EAST, metrics_ppm=metrics)
+
+
+@row("MetricsTooSharpError", "the bound of an interval")
+def _() -> object:
+    metrics = {"auc_before": 700_000, "auc_after": 750_000, "auc_low_after": 600_000}
+    return Played().to_opened().confirm(EAST, metrics_ppm=metrics)
+
+
+@row("VoteError", "a vote against a model that the figures are for")
+def _() -> object:
+    return Played().to_opened().confirm(EAST, vote=0)
+
+
+@row("VoteError", "a vote for a model that the figures are against")
+def _() -> object:
+    return (
+        Played()
+        .to_opened()
+        .confirm(EAST, metrics_ppm={"auc_before": 700_000, "auc_after": 600_000})
+    )
+
+
+@row("RecordExistsError", "a record written twice")
+def _() -> object:
+    played = Played().agree()
+    key = keys.study("lungs")
+    return put_new(played.view(), {key: played.study})

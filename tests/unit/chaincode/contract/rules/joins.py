@@ -8,7 +8,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from chaincode.records.round import join_statement
-from tests.unit.chaincode.contract.played import Played, new_sealing_key, sign
+from tests.unit.chaincode.contract.played import GENESIS, Played, new_sealing_key, sign
 from tests.unit.chaincode.contract.rules.table import EAST, NORTH, row
 
 
@@ -50,7 +50,9 @@ def _() -> object:
     played = Played().to_open()
     key = new_sealing_key()
     (study, number, signed), transient = played.join_arguments(EAST, sealing_key=key)
-    statement = join_statement("consortium", "lungs", 1, msp=EAST, point=1, sealing_key=key)
+    statement = join_statement(
+        GENESIS, "consortium", "lungs", 1, msp=EAST, point=1, sealing_key=key
+    )
     high = sign(played.keys[EAST], statement, low=False).hex()
     text = json.dumps(json.loads(signed) | {"signature": high})
     return played.submit(EAST, "join_round", study, number, text, transient=transient)
@@ -108,3 +110,36 @@ def _() -> object:
     played.open(2)
     args, transient = played.join_arguments(EAST, number=2, sealing_key=key)
     return played.submit(EAST, "join_round", *args, transient=transient)
+
+
+# --- reports of joins ------------------------------------------------------------------------
+
+
+@row("JoinReportFormError", "a report about a join that does not stand")
+def _() -> object:
+    return Played().to_open().submit(EAST, "report_join", "lungs", 1, "ab" * 32)
+
+
+@row("JoinReportFormError", "a report about another sealing key")
+def _() -> object:
+    return Played().to_open().join(EAST).submit(EAST, "report_join", "lungs", 1, "ab" * 32)
+
+
+@row("SecondJoinReportError", "a report twice")
+def _() -> object:
+    return Played().to_open().join(EAST).report_join(EAST).report_join(EAST)
+
+
+@row("JoinReportedError", "joins closed although one is disowned")
+def _() -> object:
+    return Played().to_open().join().report_join(EAST).close()
+
+
+@row("JoinReportedError", "a sum although a join is disowned")
+def _() -> object:
+    return Played().to_submitting().update().report_join(EAST).aggregate()
+
+
+@row("RoundStateError", "a report after the sum")
+def _() -> object:
+    return Played().to_summed().report_join(EAST)

@@ -1,0 +1,91 @@
+"""`study resume` shows what was opened in vain, asks, and keeps the decision for one parent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from peer_client import client
+from peer_client.cli.main import main
+from peer_client.errors import NotOfStudyError
+from tests.scenarios.attacks.test_spoiled_rounds import spoiled
+from tests.support.hospitals import MSPS, MemoryConsortium, played_round, small_study
+
+
+class Member:
+    """A member whose ledger is in memory and whose files lie where its desk has them."""
+
+    def __init__(self, consortium: MemoryConsortium, msp: str) -> None:
+        self.ledger = consortium.ledger(msp)
+        self._store = consortium.store(msp)
+
+    def store(self, study: str) -> object:
+        return self._store
+
+
+@pytest.fixture
+def consortium(tmp_path: Path) -> Iterator[MemoryConsortium]:
+    made = MemoryConsortium(tmp_path)
+    made.agree()
+    yield made
+    made.close()
+
+
+def run(
+    consortium: MemoryConsortium, monkeypatch: pytest.MonkeyPatch, *arguments: str,
+    msp: str = MSPS[0], answer: str = "",
+) -> Result:  # fmt: skip
+    @contextmanager
+    def opened(path: Path | None) -> Iterator[Member]:
+        yield Member(consortium, msp)
+
+    monkeypatch.setattr(client, "member_client", opened)
+    return CliRunner().invoke(main, ["study", "resume", "small", *arguments], input=answer)
+
+
+def test_where_no_sum_was_opened_in_vain_there_is_nothing_to_decide(
+    consortium: MemoryConsortium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "nothing to decide" in run(consortium, monkeypatch).stdout
+    played_round(consortium, 1)
+
+    assert "nothing to decide" in run(consortium, monkeypatch).stdout
+    found = json.loads(run(consortium, monkeypatch, "--json").stdout)
+    assert found == {"study": "small", "accepted": False}
+
+
+def test_a_decision_is_asked_for_and_kept(
+    consortium: MemoryConsortium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2):
+        spoiled(consortium, number)
+    parent = consortium.study.initial_model_sha256
+
+    refused = run(consortium, monkeypatch, answer="n\n")
+    assert refused.exit_code == 1
+    assert consortium.store(MSPS[0]).accepted() == {}
+    accepted = run(consortium, monkeypatch, answer="y\n")
+
+    assert accepted.exit_code == 0
+    assert "takes part in one more sum" in accepted.stdout
+    assert consortium.store(MSPS[0]).accepted() == {parent: 2}
+    assert consortium.store(MSPS[1]).accepted() == {}
+    again = json.loads(run(consortium, monkeypatch, "--yes", "--json", msp=MSPS[1]).stdout)
+    assert (again["opened"], again["contributors"], again["accepted"]) == (2, 4, True)
+
+
+def test_a_member_outside_the_study_decides_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = MemoryConsortium(tmp_path, small_study(MSPS[:3]))
+    made.agree()
+
+    result = run(made, monkeypatch, msp=MSPS[3])
+
+    assert result.exit_code == NotOfStudyError.exit_code
+    made.close()
