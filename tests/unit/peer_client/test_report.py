@@ -14,7 +14,7 @@ ROWS = [
         number,
         "PUBLISHED",
         ("AMSP", "BMSP"),
-        1,
+        (1, 1),
         {"train": 2.0},
         2048,
         4096,

@@ -74,7 +74,7 @@ def study() -> Study:
         threshold=3,
         contributors_min=3,
         rounds=2,
-        local_steps=1,
+        local_steps=4,
         seed=1,
         weights=WEIGHTS,
         weights_sha256=weights_digest(WEIGHTS),
