@@ -15,6 +15,7 @@ from peer_client.study_file import changed_plan, network_of, read_plan, shared_p
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 BFT = OrderingClaim("BFT", ("a", "b", "c", "d"))
+GENESIS = "ab" * 32
 TEXT = (EXAMPLES / "study.yaml").read_text()
 
 
@@ -25,7 +26,7 @@ def written(tmp_path: Path, text: str) -> Path:
 
 
 def test_the_example_is_a_study_the_chaincode_accepts() -> None:
-    terms = study_of(read_plan(EXAMPLES / "study.yaml"), BFT)
+    terms = study_of(read_plan(EXAMPLES / "study.yaml"), BFT, genesis_sha256=GENESIS)
 
     parameters = check_terms(terms)
 
@@ -35,8 +36,8 @@ def test_the_example_is_a_study_the_chaincode_accepts() -> None:
 
 
 def test_the_same_file_gives_the_same_text_and_survives_the_ledger() -> None:
-    first = study_of(read_plan(EXAMPLES / "study.yaml"), BFT)
-    second = study_of(read_plan(EXAMPLES / "study.yaml"), BFT)
+    first = study_of(read_plan(EXAMPLES / "study.yaml"), BFT, genesis_sha256=GENESIS)
+    second = study_of(read_plan(EXAMPLES / "study.yaml"), BFT, genesis_sha256=GENESIS)
 
     assert first.sha256 == second.sha256
     assert Study.from_bytes(first.to_bytes()) == first
@@ -80,14 +81,14 @@ def test_a_hospital_named_twice_is_refused(tmp_path: Path) -> None:
     )
 
     with pytest.raises(SettingsError, match="twice"):
-        study_of(read_plan(written(tmp_path, text)), BFT)
+        study_of(read_plan(written(tmp_path, text)), BFT, genesis_sha256=GENESIS)
 
 
 @pytest.mark.parametrize(
     "found", [OrderingClaim("etcdraft", ()), OrderingClaim("BFT", ("a", "b", "c"))]
 )
 def test_an_ordering_claim_that_is_not_so_is_refused(found: OrderingClaim) -> None:
-    terms = study_of(read_plan(EXAMPLES / "study.yaml"), BFT)
+    terms = study_of(read_plan(EXAMPLES / "study.yaml"), BFT, genesis_sha256=GENESIS)
 
     with pytest.raises(StudyClaimError, match="4 nodes"):
         check_ordering(terms, found)
