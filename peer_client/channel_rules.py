@@ -50,6 +50,8 @@ def check_channel_rules(facts: Facts, hospitals: Collection[str]) -> None:
                 f"the policy {path} counts {', '.join(strangers)}, not of the hospitals; it must "
                 f"be {wanted} and nobody else"
             )
+        if len(set(policy.msps)) != len(policy.msps):
+            raise ChannelRulesError(f"the policy {path} counts a hospital twice: {words}")
         if policy.least < needed or len(policy.msps) < policy.least:
             raise ChannelRulesError(f"the policy {path} is {words}; it must be {wanted}")
 
