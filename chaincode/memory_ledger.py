@@ -24,6 +24,14 @@ from typing import Final
 from chaincode.ledger import Creator, CreatorLike, Ledger, Modification
 from chaincode.records import keys
 from chaincode.records.keys import composite
+from network.channel_policies import (
+    ADMINISTRATORS,
+    ADMINS,
+    ENDORSEMENT,
+    PEERS,
+    QuorumPolicy,
+    policy_fact,
+)
 from network.clock import TIME_WINDOW_S
 from network.quorum import hospital_quorum
 
@@ -394,16 +402,10 @@ class MemoryLedger:
 def _facts(channel: str, hospitals: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Return what a hospital would notice changing, in the words of a channel's configuration."""
     quorum = hospital_quorum(len(hospitals))
-    names = ", ".join(hospitals)
     rules = {
-        f"policy /Channel/{place}": f"{quorum} of the {role} of {names}"
-        for place, role in (
-            ("Admins", "administrators"),
-            ("Application/Admins", "administrators"),
-            ("Application/Endorsement", "peers"),
-            ("Application/LifecycleEndorsement", "peers"),
-            ("Orderer/Admins", "administrators"),
-        )
+        policy_fact(path): QuorumPolicy(quorum, role, tuple(hospitals)).words()
+        for role, paths in ((PEERS, ENDORSEMENT), (ADMINISTRATORS, ADMINS))
+        for path in paths
     }
     return tuple(sorted({"genesis block": memory_genesis_sha256(channel), **rules}.items()))
 

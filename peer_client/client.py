@@ -1,8 +1,9 @@
 """Put a hospital's desk together from its member directory, and follow a study round by round.
 
 The command line's one way to a running client: which study, is it in force, is this hospital in it,
-is its claim about the ordering true, does the network here give the initial model that was agreed
-on; then the desk; then the rounds. Passing failures of peers are waited out, up to a limit.
+did it approve this text itself, is the channel what it was then, is the claim about the ordering
+true, does the network here give the initial model that was agreed on; then the desk; then the
+rounds. Passing failures of peers are waited out, up to a limit.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from peer_client.desk import Desk, Notice, Serving, Trainer
 from peer_client.errors import RoundsAbandonedError, SettingsError
 from peer_client.fabric_ledger import FabricLedger
 from peer_client.ledger import HospitalLedger
+from peer_client.own_agreement import OwnAgreement
 from peer_client.round import HospitalRound, RoundOutcome
 from peer_client.sealing import Journal, SealingKeys, memory_backed_folder
 from peer_client.seen_records import check_study_seen
@@ -58,6 +60,11 @@ class MemberClient:
 
     directory: MemberDirectory
     ledger: FabricLedger
+
+    def agreement(self) -> OwnAgreement:
+        """Return what this hospital approved, and what it accepted the channel to be."""
+        hospitals = self.directory.topology().hospitals
+        return OwnAgreement(self.directory.client_path, tuple(each.msp_id for each in hospitals))
 
     def store(self, study: str) -> StudyStore:
         """Return the files of a study here."""
@@ -91,22 +98,29 @@ def chosen_study(ledger: HospitalLedger, name: str | None) -> StudyState:
     """
     if name is not None:
         return read_study(ledger, name)
-    mine = [each["study"] for each in list_studies(ledger) if ledger.msp_id in each["hospitals"]]
+    mine = [
+        each["study"]
+        for each in list_studies(ledger)
+        if ledger.msp_id in each["hospitals"] and each["state"] != "WITHDRAWN"
+    ]
     if len(mine) != 1:
         known = ", ".join(mine) or "none"
         raise SettingsError(f"name the study with --study; those of {ledger.msp_id} are: {known}")
     return read_study(ledger, mine[0])
 
 
-def check_may_train(ledger: HospitalLedger, state: StudyState) -> None:
-    """Refuse to train for a study that is not in force, not ours, or not what it claims.
+def check_may_train(ledger: HospitalLedger, state: StudyState, agreement: OwnAgreement) -> None:
+    """Refuse to train for a study not in force, not ours, not approved here, or not as it claims.
 
     Raises:
         NotOfStudyError: This hospital is not in it.
+        NotApprovedHereError: This hospital has not approved this text itself.
+        ChannelChangedError: The channel has changed since a person accepted it.
         StudyNotInForceError: Too few hospitals approved it.
-        StudyClaimError: The channel is not ordered as the study says.
+        StudyClaimError: The channel is another, or not ordered as the study says.
     """
     check_own_part(ledger, state.terms)
+    agreement.check(ledger, state.terms)
     if not state.in_force:
         raise StudyNotInForceError(
             f"study {state.terms.study} has {len(state.approved_by)} approvals, "
@@ -149,6 +163,7 @@ def open_desk(
     keys = SealingKeys(
         memory_backed_folder(environment),
         channel=client.ledger.channel,
+        genesis_sha256=study.genesis_sha256,
         study=study.study,
         msp_id=client.ledger.msp_id,
         entropy=os.urandom,
@@ -159,6 +174,7 @@ def open_desk(
             signer=client.ledger.identity,
             roots=client.directory.roots_pem,
             study=study,
+            agreement=client.agreement(),
             parameters=round_parameters(study),
             store=store,
             journal=journal,
@@ -197,6 +213,8 @@ def follow(desk: Desk, rounds: int) -> Iterator[RoundOutcome]:
         rounds: How many; a round that runs already counts as one. An abandoned one does not count.
 
     Raises:
+        NotApprovedHereError: This hospital has not approved the study's text itself.
+        ChannelChangedError: The channel has changed since a person accepted it.
         RoundsAbandonedError: Three rounds in a row were abandoned.
         RecordChangedError: The study's record is not the one seen before.
         NetworkError: The network failed for three minutes on end.
@@ -210,6 +228,7 @@ def follow(desk: Desk, rounds: int) -> Iterator[RoundOutcome]:
             number = next_round(state)
         except StudyFinishedError:
             return
+        desk.check_agreed()
         outcome = _patiently(HospitalRound(desk, number, state.active))
         yield outcome
         if outcome.state == "ABANDONED":

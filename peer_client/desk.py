@@ -15,6 +15,7 @@ from chaincode.records.study import Study, StudyHospital
 from chaincode.roundkey.parameters import RoundParameters
 from peer_client.errors import NotOfStudyError
 from peer_client.ledger import HospitalLedger, Roots, Signer
+from peer_client.own_agreement import OwnAgreement
 from peer_client.store import StudyStore
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ class Desk:
         signer: The hospital's identity.
         roots: Certificate roots of the members, from the own directory.
         study: The study's terms.
+        agreement: What this hospital approved, and what it accepted the channel to be.
         parameters: The encryption's numbers that follow from them.
         store: The study's files here.
         journal: What must not be done twice.
@@ -147,6 +149,7 @@ class Desk:
     signer: Signer
     roots: Roots
     study: Study
+    agreement: OwnAgreement
     parameters: RoundParameters
     store: StudyStore
     journal: Journal = field(repr=False)
@@ -177,6 +180,18 @@ class Desk:
         if found is None:
             raise NotOfStudyError(self.msp_id, self.study.study)
         return found
+
+    def check_agreed(self) -> None:
+        """Refuse to act before this hospital's people have approved this text on this channel.
+
+        Called before a round, and before a join, an update or an answer leaves.
+
+        Raises:
+            NotApprovedHereError: This hospital has not approved this text.
+            StudyClaimError: The study is of another channel than the one connected to.
+            ChannelChangedError: The channel has changed since a person accepted it.
+        """
+        self.agreement.check(self.ledger, self.study)
 
     def points(self, msps: Sequence[str]) -> dict[str, int]:
         """Return the evaluation points of some hospitals of the study."""

@@ -1,12 +1,14 @@
 """What can go wrong at a hospital's client, and what to do about it.
 
-Codes 60 to 69 and 105 to 107; each has a page docs/errors/<code>.md. Errors of the parts beneath
-(network, sealing, update, CT, model) are passed on as they are: they carry a code and a hint of
-their own. So are the chaincode's refusals: `chaincode.records.errors` has one class for each rule.
+Codes 60 to 69, 105 to 107 and 109 to 111; each has a page docs/errors/<code>.md. Errors of the
+parts beneath (network, sealing, update, CT, model) are passed on as they are: they carry a code and
+a hint of their own. So are the chaincode's refusals: `chaincode.records.errors` has one class for
+each rule.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -165,3 +167,67 @@ class SpoiledParentError(HospitalClientError):
             f"round {round_number} starts from model {parent_sha256[:16]}, from which {opened} "
             "sums were opened that gave no model"
         )
+
+
+class NotApprovedHereError(HospitalClientError):
+    """This hospital has not approved the study itself; others' approvals do not count here."""
+
+    exit_code: ClassVar[int] = 109
+    hint = (
+        "Read what the study says and approve it: `hospital-client study approve STUDY`. That "
+        "keeps its digest here, also where the ledger has this hospital's approval already."
+    )
+
+
+class ApprovedTextChangedError(NotApprovedHereError):
+    """The own peer shows another text than the one that this hospital approved."""
+
+    hint = (
+        "A study's text never changes. Do not take part before a person knows why: compare "
+        "`hospital-client audit study` with the other hospitals."
+    )
+
+
+class EarlierChannelError(NotApprovedHereError):
+    """The study's files here are of another channel, which had a study of the same name."""
+
+    hint = (
+        "Move the study's folder away and approve the study of this channel. What was sent to the "
+        "earlier channel stays in the folder's journal."
+    )
+
+
+class ChannelChangedError(HospitalClientError):
+    """The channel is not what it was when this hospital approved: policies, members, chaincode.
+
+    Args:
+        changes: Each difference in words.
+    """
+
+    exit_code: ClassVar[int] = 110
+    hint = (
+        "This hospital sends nothing before its administrator has accepted the change: "
+        "`hospital-client channel accept` shows it. Ask the other hospitals who made it and why."
+    )
+
+    def __init__(self, changes: Sequence[str]) -> None:
+        super().__init__(f"the channel has changed: {'; '.join(changes)}")
+
+
+class ChannelNotPinnedError(ChannelChangedError):
+    """Nothing is kept here of what the channel was when this hospital approved."""
+
+    hint = "Look at the channel and keep what it is: `hospital-client channel accept`."
+
+    def __init__(self) -> None:
+        HospitalClientError.__init__(self, "nothing is kept here of what the channel is")
+
+
+class ChannelRulesError(HospitalClientError):
+    """The channel's rules are weaker than what a study promises."""
+
+    exit_code: ClassVar[int] = 111
+    hint = (
+        "Approve nothing on this channel before its policies are those of docs/consortium.md; "
+        "`hospital-client channel show` has them in words."
+    )

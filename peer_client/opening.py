@@ -1,10 +1,10 @@
 """A hospital's way out of a round: answer, have the key recorded, open, apply, confirm.
 
-Before an answer: the sum is added here from the own peer's chunks and held against the ledger
-(peer_client/summing.py); at least k contributed, and every joined hospital, unless its time is over
-by the own clock; the own update in it is the stored one; what will be answered is in the journal,
-with fsync; the own peer is read once more; then the answer goes out, once, through the own peer
-alone (peer_client/sealing).
+Before an answer: this hospital approved this text on this channel; the sum is added here from the
+own peer's chunks and compared with the ledger's (peer_client/summing.py); at least k contributed,
+and every joined hospital, unless its time is over by the own clock; the own update in it is the
+stored one; what will be answered is in the journal, with fsync; the own peer is read once more;
+then the answer goes out, once, through the own peer alone (peer_client/sealing).
 After the key: it is checked again here, the sum opened, every field's range checked, the model
 computed, evaluated on this hospital's own validation patients and confirmed. A refusal keeps the
 old model and never opens the sum for other contributors or under another key.
@@ -44,7 +44,10 @@ def answer(desk: Desk, records: RoundRecords, seen: SeenRound) -> None:
             hospital's name, or an earlier answer for another sum.
         RecordChangedError: The own peer shows another round than a moment ago.
         BundleMissingError: The own peer has not every chunk yet.
+        NotApprovedHereError: This hospital has not approved the study's text.
+        ChannelChangedError: The channel has changed since a person accepted it.
     """
+    desk.check_agreed()
     number = records.record.round
     own_clock.check_may_answer(seen, records, desk.study, desk.now_s())
     check_sum_size(desk.store, records.record, len(records.contributors))

@@ -11,11 +11,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from peer_client.errors import SettingsError
+from peer_client.errors import SettingsError, StudyClaimError
 from peer_client.lineage import initial_model
 from peer_client.models import read_exported
 from peer_client.personal.served import read_facts
+from peer_client.starting_statistics import TensorStatistics, starting_statistics
 from peer_client.study_file import initial_shared, shared_part
+from peer_client.update import model_digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,6 +57,49 @@ def exported_shared(path: Path, weights: Sequence[Weight]) -> NDArray[np.float32
     if mine != wanted:
         raise SettingsError(f"{path} holds another network than the study's")
     return shared_part(get_vector(net), weights)
+
+
+def starts_from_a_file(study: Study, drawn: NDArray[np.float32]) -> bool:
+    """Return whether a study starts from an earlier model instead of from its seed.
+
+    Args:
+        study: The study's terms.
+        drawn: A fresh draw of its network.
+    """
+    return model_digest(drawn) != study.initial_model_sha256
+
+
+def shown_starting_model(
+    study: Study, store: StudyStore, path: Path | None
+) -> list[TensorStatistics] | None:
+    """Return what the study's starting model looks like beside a fresh draw.
+
+    Args:
+        study: The study's terms.
+        store: Its files here, which may hold the starting model already.
+        path: An exported model, where one was named.
+
+    Returns:
+        One entry a shared tensor; None where the study starts from its seed.
+
+    Raises:
+        StudyClaimError: There is no such model here, or the one named is not the study's.
+        SettingsError: It holds another network.
+    """
+    drawn = initial_shared(study)
+    if not starts_from_a_file(study, drawn):
+        return None
+    if path is not None:
+        start = initial_model(study, exported_shared(path, study.weights)).weights
+    else:
+        kept = store.read_model(0)
+        if kept is None:
+            raise StudyClaimError(
+                f"study {study.study} starts from an earlier model, which is not here; its "
+                "statistics are seen before it is approved: name its file with --start-from"
+            )
+        start = initial_model(study, kept.weights).weights
+    return starting_statistics(study.weights, start, drawn)
 
 
 def take_starting_model(study: Study, store: StudyStore, path: Path) -> None:

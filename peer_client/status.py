@@ -8,7 +8,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from chaincode.records.terms import round_parameters
+from chaincode.roundkey.safety import safety_words
 from network.errors import NetworkError
+from peer_client.channel_rules import difference_words, differences
 from peer_client.decision import (
     ENDED,
     Act,
@@ -19,6 +22,7 @@ from peer_client.decision import (
     next_act,
 )
 from peer_client.ledger import HospitalLedger
+from peer_client.own_agreement import OwnAgreement
 from peer_client.personal.ledger_figures import is_of_choice, served_text
 from peer_client.round_records import read_round
 from peer_client.store import StudyStore
@@ -58,14 +62,33 @@ def hospital_status(client: MemberClient, only: str | None) -> dict[str, Any]:
         "channel": ledger.channel,
         "directory": str(client.directory.path),
         "ordering": ordering,
+        "channel_changes": _channel_changes(client),
         "studies": [
-            study_status(ledger, client.store(name), read_study(ledger, name)) for name in names
+            study_status(ledger, client.store(name), read_study(ledger, name), client.agreement())
+            for name in names
         ],
     }
 
 
-def study_status(ledger: HospitalLedger, store: StudyStore, state: StudyState) -> dict[str, Any]:
-    """Return where one study stands."""
+def _channel_changes(client: MemberClient) -> list[str] | None:
+    """Return how the channel differs from what was accepted; None where nothing was yet."""
+    kept = client.agreement().pinned()
+    if kept is None:
+        return None
+    return difference_words(differences(kept, client.ledger.channel_facts()))
+
+
+def study_status(
+    ledger: HospitalLedger, store: StudyStore, state: StudyState, agreement: OwnAgreement
+) -> dict[str, Any]:
+    """Return where one study stands.
+
+    Args:
+        ledger: The way to the channel.
+        store: The study's files here.
+        state: The study as the ledger has it.
+        agreement: What this hospital approved.
+    """
     terms = state.terms
     models = store.model_rounds()
     in_force = any(
@@ -77,11 +100,14 @@ def study_status(ledger: HospitalLedger, store: StudyStore, state: StudyState) -
     return {
         "study": terms.study,
         "in_force": state.in_force,
+        "state": _state_of(state),
+        "approved_here": _approved_here(agreement, state),
+        "safety": safety_words(round_parameters(terms).safety()),
         "approved_by": list(state.approved_by),
         "suspended": list(state.suspended),
         "round": state.last_round,
         "round_state": state.last_round_state,
-        "next": next_here(ledger, store, state),
+        "next": next_here(ledger, store, state, agreement),
         "published_rounds": state.published_rounds,
         "rounds": terms.rounds,
         "model_sha256": state.model_sha256,
@@ -101,10 +127,29 @@ def _last_metrics(store: StudyStore) -> dict[str, int]:
     return {}
 
 
-def next_here(ledger: HospitalLedger, store: StudyStore, state: StudyState) -> str:
+def _state_of(state: StudyState) -> str:
+    """Return PROPOSED, IN_FORCE or WITHDRAWN."""
+    if state.withdrawn:
+        return "WITHDRAWN"
+    return "IN_FORCE" if state.in_force else "PROPOSED"
+
+
+def _approved_here(agreement: OwnAgreement, state: StudyState) -> bool:
+    """Return whether this hospital's people approved this very text."""
+    kept = agreement.approved(state.terms.study)
+    return kept is not None and kept.study_sha256 == state.terms.sha256
+
+
+def next_here(
+    ledger: HospitalLedger, store: StudyStore, state: StudyState, agreement: OwnAgreement
+) -> str:
     """Return what a client started now would do first, as words."""
+    if state.withdrawn:
+        return "nothing: the proposal was withdrawn"
+    if not _approved_here(agreement, state):
+        return "approve"
     if not state.in_force:
-        return "approve" if ledger.msp_id not in state.approved_by else "wait for approvals"
+        return "wait for approvals"
     ended = state.last_round == 0 or state.last_round_state in ENDED
     if ended and state.published_rounds >= state.terms.rounds:
         return "nothing: all rounds are published"

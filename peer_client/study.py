@@ -1,22 +1,27 @@
 """Agree on a study: propose, look, approve, list, suspend; and read one to work on it.
 
 What is approved is the SHA-256 of the record's canonical bytes, computed here from the terms that
-were shown, never taken from a peer. A study whose claim about the ordering service is not what the
-channel's own configuration says is refused: rule 1 of docs/security.md rests on it.
+were shown, never taken from a peer, and kept here (peer_client/own_agreement.py). A study is
+refused whose claims about the channel (its first block, who orders it, its hospitals) are not what
+this hospital finds, or whose channel has weaker rules than the study promises: docs/security.md
+rests on them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from chaincode.records.canonical import encode
-from chaincode.records.errors import UnknownStudyError
+from chaincode.records.errors import StudyExistsError, UnknownStudyError
 from chaincode.records.study import Study
 from chaincode.records.terms import check_terms
-from chaincode.roundkey.safety import safety_words
-from peer_client.errors import NotOfStudyError, StudyClaimError
+from peer_client.channel_rules import check_channel_rules
+from peer_client.errors import NotOfStudyError, SettingsError, StudyClaimError
 from peer_client.ledger import Committed, HospitalLedger, OrderingClaim, query
+from peer_client.own_agreement import OwnAgreement, check_genesis
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,7 @@ class StudyState:
         last_round_state: Its state, empty where there is none.
         published_rounds: Models published so far.
         model_sha256: Digest of the model in force.
+        withdrawn: Whether its proposer has taken it back.
     """
 
     terms: Study
@@ -44,6 +50,7 @@ class StudyState:
     last_round_state: str
     published_rounds: int
     model_sha256: str
+    withdrawn: bool = False
 
     @property
     def active(self) -> tuple[str, ...]:
@@ -78,6 +85,7 @@ def read_study(ledger: HospitalLedger, study: str) -> StudyState:
         last_round_state=answer["last_round_state"],
         published_rounds=answer["published_rounds"],
         model_sha256=answer["model_sha256"],
+        withdrawn=answer["state"] == "WITHDRAWN",
     )
 
 
@@ -87,32 +95,94 @@ def list_studies(ledger: HospitalLedger) -> list[dict[str, Any]]:
     return found
 
 
-def propose(ledger: HospitalLedger, terms: Study) -> Committed:
+def propose(
+    ledger: HospitalLedger, terms: Study, agreement: OwnAgreement, *, now_s: float
+) -> Committed:
     """Propose a study; that is this hospital's approval too.
 
+    Args:
+        ledger: The way to the channel.
+        terms: The study.
+        agreement: Where this hospital keeps what it approved.
+        now_s: Unix time, seconds.
+
     Raises:
         NotOfStudyError: This hospital is not in it.
-        StudyClaimError: It claims another ordering service than the channel has.
+        SettingsError: It names a hospital that the channel does not have.
+        StudyClaimError: It claims another channel or ordering service than this one.
         StudyTermsError: Its terms are unsafe (the chaincode's own rules, run here first).
+        ChannelRulesError: The channel's rules are weaker than what a study promises.
+        ChannelChangedError: The channel is not what this hospital accepted it to be.
+        NotApprovedHereError: Another text was approved here under the study's name.
     """
-    check_own_part(ledger, terms)
-    check_ordering(terms, ledger.ordering())
-    check_terms(terms)
-    return ledger.submit("propose_study", terms.to_bytes().decode("ascii"))
+    check_may_agree(ledger, terms, agreement, now_s=now_s)
+    done = ledger.submit("propose_study", terms.to_bytes().decode("ascii"))
+    agreement.keep_approval(terms, now_s)
+    return done
 
 
-def approve(ledger: HospitalLedger, state: StudyState) -> Committed:
+def approve(
+    ledger: HospitalLedger, state: StudyState, agreement: OwnAgreement, *, now_s: float
+) -> Committed | None:
     """Approve the text that `state` holds, after the checks a hospital owes itself.
 
+    The digest is kept here too. Where the ledger has this hospital's approval already (its files
+    were lost, or a client was stopped in between), that is all there is to do.
+
+    Returns:
+        The transaction, or nothing where the ledger had the approval.
+
     Raises:
         NotOfStudyError: This hospital is not in it.
-        StudyClaimError: It claims another ordering service than the channel has.
+        SettingsError: It names a hospital that the channel does not have.
+        StudyClaimError: It claims another channel or ordering service than this one.
         StudyTermsError: Its terms are unsafe.
+        ChannelRulesError: The channel's rules are weaker than what a study promises.
+        ChannelChangedError: The channel is not what this hospital accepted it to be.
+        NotApprovedHereError: Another text was approved here under the study's name.
     """
-    check_own_part(ledger, state.terms)
-    check_ordering(state.terms, ledger.ordering())
-    check_terms(state.terms)
-    return ledger.submit("approve_study", state.terms.study, state.terms.sha256)
+    terms = state.terms
+    check_may_agree(ledger, terms, agreement, now_s=now_s)
+    done = None
+    if ledger.msp_id not in state.approved_by:
+        done = ledger.submit("approve_study", terms.study, terms.sha256)
+    agreement.keep_approval(terms, now_s)
+    return done
+
+
+def check_may_agree(
+    ledger: HospitalLedger, terms: Study, agreement: OwnAgreement, *, now_s: float
+) -> None:
+    """Check all that a hospital owes itself before it agrees to a study; pin the channel.
+
+    Raises:
+        Exception: As for `propose`.
+    """
+    check_agreeable(ledger, terms, agreement)
+    agreement.pin_or_check(ledger.channel_facts(), now_s)
+
+
+def check_agreeable(ledger: HospitalLedger, terms: Study, agreement: OwnAgreement) -> None:
+    """Check a study as a hospital does before it agrees to it; nothing is written.
+
+    Raises:
+        Exception: As for `propose`.
+    """
+    check_own_part(ledger, terms)
+    check_members(terms.msps, agreement.hospitals)
+    check_genesis(terms, ledger)
+    check_ordering(terms, ledger.ordering())
+    check_terms(terms)
+    agreement.check_may_approve(terms)
+    facts = ledger.channel_facts()
+    check_channel_rules(facts, agreement.hospitals)
+    if agreement.pinned() is not None:
+        agreement.check_facts(facts)
+
+
+def withdraw(ledger: HospitalLedger, study: str) -> Committed:
+    """Take back a proposal of this hospital that nobody else has approved."""
+    return ledger.submit("withdraw_study", study)
 
 
 def suspend(ledger: HospitalLedger, study: str, msp_id: str, reason: str) -> Committed:
@@ -130,6 +200,48 @@ def check_own_part(ledger: HospitalLedger, terms: Study) -> None:
         raise NotOfStudyError(ledger.msp_id, terms.study)
 
 
+def check_members(msps: Collection[str], hospitals: Collection[str]) -> None:
+    """Refuse hospitals that the channel does not have; say which was probably meant.
+
+    Args:
+        msps: MSPs of a study's hospitals.
+        hospitals: MSPs of the channel's.
+
+    Raises:
+        SettingsError: One is unknown.
+
+    >>> check_members(["ucsfMSP"], ["moscowMSP", "ucsdMSP"])
+    Traceback (most recent call last):
+    ...
+    peer_client.errors.SettingsError: the channel has no hospital ucsf; did you mean ucsd? ...
+    """
+    for msp in msps:
+        if msp in hospitals:
+            continue
+        name, known = (
+            msp.removesuffix("MSP"),
+            sorted(each.removesuffix("MSP") for each in hospitals),
+        )
+        near = get_close_matches(name, known, n=1)
+        meant = f"; did you mean {near[0]}?" if near else "."
+        raise SettingsError(
+            f"the channel has no hospital {name}{meant} Its hospitals are {', '.join(known)}"
+        )
+
+
+def check_new_name(ledger: HospitalLedger, study: str) -> None:
+    """Refuse a name that a study of the channel has, before anything is sent.
+
+    Raises:
+        StudyExistsError: One has.
+    """
+    names = [each["study"] for each in list_studies(ledger)]
+    if study in names:
+        raise StudyExistsError(
+            f"study {study} was proposed before; choose another name than {', '.join(names)}"
+        )
+
+
 def check_ordering(terms: Study, found: OrderingClaim) -> None:
     """Refuse a study whose ordering claim is not what the channel's configuration says.
 
@@ -144,56 +256,3 @@ def check_ordering(terms: Study, found: OrderingClaim) -> None:
             f"study {terms.study} says that {claimed.nodes} nodes order the channel by "
             f"{claimed.type}; its configuration says {nodes} by {found.type}"
         )
-
-
-def agreement_lines(terms: Study) -> list[tuple[str, str]]:
-    """Return what a hospital agrees to, as names and values for people."""
-    parameters = check_terms(terms)
-    groups = {
-        group: sum(weight.size for weight in terms.weights if weight.group == group)
-        for group in ("all", "masks", "personal")
-    }
-    hospitals = [
-        f"{each.msp} (point {each.point}, {'masks' if each.has_masks else 'no masks'}, "
-        f"negative: {each.label_negative})"
-        for each in terms.hospitals
-    ]
-    lines = [
-        ("study", terms.study),
-        ("title", terms.title),
-        ("text (SHA-256)", terms.sha256),
-        ("network", f"{terms.architecture.name}, {terms.parameters:,} shared values"),
-        ("averaged by all", f"{groups['all']:,} values"),
-        ("by those with masks", f"{groups['masks']:,} values"),
-        ("stays at home", f"{groups['personal']:,} values"),
-        ("positive label", str(terms.label_scheme.get("positive", "-"))),
-        *(("hospital", each) for each in hospitals),
-        ("ordering", f"{terms.ordering.nodes} nodes, {terms.ordering.type}"),
-        ("to open a sum (T)", f"{terms.threshold} of {len(terms.hospitals)} hospitals"),
-        ("least updates (k)", str(terms.contributors_min)),
-        ("safety", safety_words(parameters.safety())),
-        ("masks' tensors", _hidden_masks(terms)),
-        ("update", f"{terms.bits} bits a value, {parameters.upload_bytes:,} bytes a round"),
-        ("rounds", f"{terms.rounds} of {terms.local_steps} steps"),
-        (
-            "deadlines",
-            f"join {terms.deadlines_s.join} s, submit {terms.deadlines_s.submit} s, "
-            f"answer {terms.deadlines_s.answer} s",
-        ),
-        ("gate", f"AUC may fall by {terms.gate_margin_ppm / 1e6:.3f} at a hospital"),
-        ("initial model", terms.initial_model_sha256),
-    ]
-    return lines
-
-
-def _hidden_masks(terms: Study) -> str:
-    """Say who hides whom in the tensors that only hospitals with masks average."""
-    with_masks = sum(bool(each.has_masks) for each in terms.hospitals)
-    k = terms.contributors_min
-    if with_masks < k:
-        return f"never sent: {with_masks} hospitals have masks, at least {k} must hide each other"
-    spare = with_masks - k
-    return (
-        f"hidden among {with_masks} hospitals with masks, sent where at least {k} of them joined"
-        + ("" if spare else "; if one of them then vanishes, the other two see each other's")
-    )

@@ -24,6 +24,7 @@ from chaincode.records.study import (
     Weight,
     weights_digest,
 )
+from chaincode.records.terms import LOCAL_STEPS_MIN
 from chaincode.roundkey.parameters import derive
 from model.config import CapsNetConfig
 from model.weights import WeightSpec, initial_vector, specs
@@ -111,7 +112,7 @@ def _plan(root: Settings, folder: Path) -> StudyPlan:
         threshold=root.whole("threshold") if root.has("threshold") else None,
         contributors_min=root.whole("contributors_min") if root.has("contributors_min") else None,
         rounds=root.whole("rounds", least=1, most=999_999),
-        local_steps=root.whole("local_steps", least=1),
+        local_steps=root.whole("local_steps", least=LOCAL_STEPS_MIN),
         seed=root.whole("seed"),
         join_s=deadlines.whole("join", least=1),
         submit_s=deadlines.whole("submit", least=1),

@@ -86,7 +86,12 @@ def join(desk: Desk, records: RoundRecords, seen: SeenRound) -> None:
     """Join a round with a fresh sealing key signed by this hospital's identity.
 
     Which key that is, is written down first: a join with another one is somebody else's.
+
+    Raises:
+        NotApprovedHereError: This hospital has not approved the study's text.
+        ChannelChangedError: The channel has changed since a person accepted it.
     """
+    desk.check_agreed()
     number = records.record.round
     sealing_key = desk.sealing_keys.create(number)
     seen.add_own_key(sha256_hex(sealing_key))
@@ -125,7 +130,12 @@ def train(desk: Desk, records: RoundRecords, look_up: Callable[[], None]) -> Non
         desk: The hospital.
         records: The round.
         look_up: Called now and then; raises where training on is in vain.
+
+    Raises:
+        NotApprovedHereError: This hospital has not approved the study's text.
+        ChannelChangedError: The channel has changed since a person accepted it.
     """
+    desk.check_agreed()
     number = records.record.round
     looked_s = desk.now_s()
 
@@ -155,7 +165,12 @@ def send(desk: Desk, records: RoundRecords, payload: bytes) -> Manifest:
     A small last chunk goes with the manifest: one transaction instead of two, and every endorser
     has its bytes at once, so that they are not lost with the own peer. Where that takes the
     network too long, it goes before the manifest like the others, to the own peer alone.
+
+    Raises:
+        NotApprovedHereError: This hospital has not approved the study's text.
+        ChannelChangedError: The channel has changed since a person accepted it.
     """
+    desk.check_agreed()
     number = records.record.round
     manifest = manifest_of(desk, records, payload)
     *before, last = chunks_of(payload)

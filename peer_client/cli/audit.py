@@ -60,7 +60,7 @@ def study(member: Path | None, name: str, as_json: bool) -> None:
         return
     from chaincode.records.canonical import encode
     from chaincode.records.study import Study
-    from peer_client.study import agreement_lines
+    from peer_client.agreement_text import agreement_lines
 
     print_fields("terms:", agreement_lines(Study.from_text(encode(found["record"]))))
     print_fields(

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import click
 
+from peer_client.cli.agreeing import approve, propose
 from peer_client.cli.audit import audit
+from peer_client.cli.channel import channel
 from peer_client.cli.evaluate import evaluate
 from peer_client.cli.models import model, predict
 from peer_client.cli.output import CommandGroup
+from peer_client.cli.parameters import parameters
 from peer_client.cli.reports import report
 from peer_client.cli.resume import resume
 from peer_client.cli.simulate import simulate
@@ -38,8 +41,10 @@ def main(context: click.Context, member: Path | None) -> None:
     context.obj = member
 
 
-study.add_command(resume)
+for command in (propose, approve, parameters, resume):
+    study.add_command(command)
 main.add_command(study)
+main.add_command(channel)
 main.add_command(train)
 main.add_command(status)
 main.add_command(predict)

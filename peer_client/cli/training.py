@@ -86,7 +86,7 @@ def train(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with member_client(member) as client:
         state = chosen_study(client.ledger, name)
-        check_may_train(client.ledger, state)
+        check_may_train(client.ledger, state, client.agreement())
         terms = state.terms
         try:
             next_round(state)
@@ -180,6 +180,15 @@ def slices_cache() -> Path:
     return Path(home) / "capsule-consortium" / "slices"
 
 
+def _accepted_text(changes: list[str] | None) -> str:
+    """Say whether the channel is what this hospital accepted."""
+    if changes is None:
+        return "nothing of the channel yet: the first approval of a study keeps what it is"
+    if changes:
+        return f"the channel has changed ({len(changes)}): see `hospital-client channel show`"
+    return "the channel as it is"
+
+
 @click.command()
 @click.option("--study", "name", metavar="STUDY", help="Only this study.")
 @json_option
@@ -196,6 +205,8 @@ def status(member: Path | None, name: str | None, as_json: bool) -> None:
         return
     fields = [("MSP", found["msp_id"]), ("channel", found["channel"])]
     fields += [("ordering", found["ordering"]), ("directory", found["directory"])]
+    fields += [("accepted", _accepted_text(found["channel_changes"]))]
+    fields += [(each["study"], each["safety"]) for each in found["studies"]]
     print_fields(f"{found['member']}:", fields)
     print_table(
         "studies of this hospital",
@@ -213,7 +224,7 @@ def status(member: Path | None, name: str | None, as_json: bool) -> None:
         [
             (
                 each["study"],
-                "in force" if each["in_force"] else "proposed",
+                each["state"].lower().replace("_", " "),
                 each["round"] or "-",
                 each["round_state"] or "-",
                 each["next"],

@@ -86,6 +86,8 @@ class SealingKeys:
     Args:
         folder: Memory-backed, as `memory_backed_folder` gives.
         channel: Name of the channel.
+        genesis_sha256: SHA-256 of its first block: a channel founded anew under the old name never
+            meets the old one's keys.
         study: Name of the study.
         msp_id: The hospital.
         entropy: Returns that many random bytes; `os.urandom` outside tests.
@@ -96,12 +98,13 @@ class SealingKeys:
         folder: Path,
         *,
         channel: str,
+        genesis_sha256: str,
         study: str,
         msp_id: str,
         entropy: Callable[[int], bytes],
     ) -> None:
         self._folder = folder
-        self._owner = (channel, study, msp_id)
+        self._owner = (channel, genesis_sha256, study, msp_id)
         self._entropy = entropy
 
     def create(self, round_number: int) -> bytes:
@@ -187,7 +190,7 @@ class SealingKeys:
                 _overwrite(path)
 
     def _prefix(self) -> str:
-        return digest("roundkey/sealing-keys/v1", *self._owner).hex()[:32]
+        return digest("roundkey/sealing-keys/v2", *self._owner).hex()[:32]
 
     def _path(self, round_number: int) -> Path:
         return self._folder / f"{self._prefix()}-{round_number:06d}.key"

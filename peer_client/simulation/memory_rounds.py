@@ -27,6 +27,7 @@ from peer_client.desk import Desk, Notice, Trainer, TrainingProgress, TrainingTa
 from peer_client.ledger import OrderingClaim
 from peer_client.memory_hospital import MemoryHospital
 from peer_client.memory_identity import new_member, roots_of
+from peer_client.own_agreement import OwnAgreement
 from peer_client.round import HospitalRound
 from peer_client.sealing import Journal, SealingKeys, memory_backed_folder
 from peer_client.simulation.errors import StuckRoundError
@@ -131,6 +132,7 @@ def memory_rounds(
             keys = SealingKeys(
                 memory_backed_folder(os.environ),
                 channel=CHANNEL,
+                genesis_sha256=channel.genesis_sha256,
                 study=f"{store.folder.absolute()}/{terms.study}",
                 msp_id=each.msp_id,
                 entropy=os.urandom,
@@ -143,6 +145,7 @@ def memory_rounds(
                 signer=members[each.msp_id],
                 roots=roots,
                 study=terms,
+                agreement=OwnAgreement(store.folder, terms.msps),
                 parameters=round_parameters(terms),
                 store=store,
                 journal=journal,
@@ -155,9 +158,12 @@ def memory_rounds(
                 grace_s=0.0,
             )
         proposer, *others = terms.msps
-        propose(desks[proposer].ledger, terms)
+        first_desk = desks[proposer]
+        propose(first_desk.ledger, terms, first_desk.agreement, now_s=clock())
         for msp in others:
-            approve(desks[msp].ledger, read_study(desks[msp].ledger, terms.study))
+            desk = desks[msp]
+            state = read_study(desk.ledger, terms.study)
+            approve(desk.ledger, state, desk.agreement, now_s=clock())
         for number in range(1, terms.rounds + 1):
             play(tuple(desks.values()), number, clock)
             yield _kept(everybody, desks, number, first.round_number)

@@ -28,7 +28,7 @@ from peer_client.round import HospitalRound
 from peer_client.round_records import RoundRecords, read_round
 from peer_client.sealing import upload
 from peer_client.sealing.errors import JoinSignatureError
-from peer_client.study import approve, read_study
+from peer_client.study import read_study
 from tests.scenarios.conftest import Make
 from tests.support.hospitals import MSPS, Consortium, digests, play, play_up_to, played_round
 
@@ -191,7 +191,7 @@ def test_a_hospital_that_is_not_of_the_study_can_do_nothing(make: Make) -> None:
     with pytest.raises(NotAMemberError):
         outside.submit("close_joins", consortium.study.study, "1")
     with pytest.raises(NotOfStudyError):
-        approve(outside, read_study(outside, consortium.study.study))
+        consortium.approve(MSPS[3])
 
 
 def test_an_unknown_study_is_named_with_those_there_are(consortium: Consortium) -> None:

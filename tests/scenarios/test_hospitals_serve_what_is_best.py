@@ -93,7 +93,12 @@ def test_the_vote_follows_from_the_shared_model_alone(chosen: Consortium) -> Non
 def test_status_says_what_this_hospital_serves_and_why(chosen: Consortium) -> None:
     ledger, store = chosen.ledger(MSPS[0]), chosen.store(MSPS[0])
 
-    found = study_status(ledger, store, read_study(ledger, chosen.study.study))
+    found = study_status(
+        ledger,
+        store,
+        read_study(ledger, chosen.study.study),
+        chosen.agreement(MSPS[0]),
+    )
 
     metrics = chosen.records(1).confirmations[MSPS[0]].metrics_ppm
     assert found["serves"].startswith(served_text(metrics).split()[0])

@@ -39,6 +39,7 @@ from peer_client.fabric_ledger import FabricLedger
 from peer_client.ledger import HospitalLedger, Roots, Signer
 from peer_client.memory_hospital import MemoryHospital
 from peer_client.memory_identity import MemoryMember, new_member, roots_of
+from peer_client.own_agreement import OwnAgreement
 from peer_client.round import HospitalRound
 from peer_client.round_records import RoundRecords, read_round
 from peer_client.sealing import Journal, SealingKeys, memory_backed_folder
@@ -197,13 +198,28 @@ class Consortium(ABC):
         first, *others = self.study.msps
         terms.setdefault("genesis_sha256", self.ledger(first).genesis_sha256)
         self.study = replace(self.study, **terms)
-        done = propose(self.ledger(first), self.study)
+        now_s = self.clock()
+        done = propose(self.ledger(first), self.study, self.agreement(first), now_s=now_s)
         self.ledger(first).wait_everywhere(done.transaction_id, 20.0)
         for msp in others:
-            ledger = self.ledger(msp)
-            done = approve(ledger, read_study(ledger, self.study.study))
-            ledger.wait_everywhere(done.transaction_id, 20.0)
+            self.approve(msp)
         self.agreed.append(self.study)
+
+    def approve(self, msp: str) -> None:
+        """Let a hospital approve the study as the ledger has it."""
+        ledger = self.ledger(msp)
+        state = read_study(ledger, self.study.study)
+        done = approve(ledger, state, self.agreement(msp), now_s=self.clock())
+        if done is not None:
+            ledger.wait_everywhere(done.transaction_id, 20.0)
+
+    @abstractmethod
+    def hospitals(self) -> tuple[str, ...]:
+        """Return the MSPs of the channel's hospitals."""
+
+    def agreement(self, msp: str) -> OwnAgreement:
+        """Return what a hospital approved, and what it accepted the channel to be."""
+        return OwnAgreement(self.folder / msp, self.hospitals())
 
     def store(self, msp: str) -> StudyStore:
         """Return a hospital's files of the study."""
@@ -220,12 +236,14 @@ class Consortium(ABC):
             signer=self.signer(msp),
             roots=self.roots(msp),
             study=self.study,
+            agreement=self.agreement(msp),
             parameters=round_parameters(self.study),
             store=store,
             journal=self._journals[msp],
             sealing_keys=SealingKeys(
                 self._keys_folder,
                 channel=str(self.folder),  # so that two runs of a test never meet
+                genesis_sha256=self.study.genesis_sha256,
                 study=self.study.study,
                 msp_id=msp,
                 entropy=os.urandom,
@@ -294,6 +312,10 @@ class MemoryConsortium(Consortium):
             clock_s=self.clock,
         )
 
+    def hospitals(self) -> tuple[str, ...]:
+        """Return the members of the channel."""
+        return self.channel.hospitals
+
     def ledger(self, msp: str) -> MemoryHospital:
         """Return a hospital's way to the channel."""
         orderers = tuple(f"orderer{n}" for n in range(self.study.ordering.nodes))
@@ -328,6 +350,11 @@ class FabricConsortium(Consortium):
         super().__init__(folder, study, WallClock())
         self._directories = directories
         self._ledgers = ledgers
+
+    def hospitals(self) -> tuple[str, ...]:
+        """Return the hospitals of the network's crypto-config.yaml."""
+        topology = next(iter(self._directories.values())).topology()
+        return tuple(member.msp_id for member in topology.hospitals)
 
     def ledger(self, msp: str) -> FabricLedger:
         """Return a hospital's way to the channel."""

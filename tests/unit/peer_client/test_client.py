@@ -59,26 +59,28 @@ def test_the_only_study_need_not_be_named_and_one_of_two_must(
     consortium.agree()
 
     assert client.chosen_study(ledger, None).terms.study == "small"
-    propose(ledger, small_study(name="other"))
+    agreement = consortium.agreement(MSPS[0])
+    propose(ledger, small_study(name="other"), agreement, now_s=consortium.clock())
     with pytest.raises(SettingsError, match="other, small"):
         client.chosen_study(ledger, None)
 
 
 def test_a_study_that_is_not_in_force_is_not_trained_for(consortium: MemoryConsortium) -> None:
     ledger = consortium.ledger(MSPS[0])
-    propose(ledger, consortium.study)
+    agreement = consortium.agreement(MSPS[0])
+    propose(ledger, consortium.study, agreement, now_s=consortium.clock())
 
     with pytest.raises(StudyNotInForceError, match="1 approvals, 3 are needed"):
-        client.check_may_train(ledger, client.chosen_study(ledger, None))
+        client.check_may_train(ledger, client.chosen_study(ledger, None), agreement)
 
 
 def test_a_member_outside_the_study_does_not_train(tmp_path: Path) -> None:
     consortium = MemoryConsortium(tmp_path, small_study(MSPS[:3]))
     consortium.agree()
-    outside = consortium.ledger(MSPS[3])
+    outside, agreement = consortium.ledger(MSPS[3]), consortium.agreement(MSPS[3])
 
     with pytest.raises(NotOfStudyError):
-        client.check_may_train(outside, client.chosen_study(outside, "small"))
+        client.check_may_train(outside, client.chosen_study(outside, "small"), agreement)
 
 
 def ending(monkeypatch: pytest.MonkeyPatch, states: list[str]) -> None:

@@ -11,7 +11,8 @@ from peer_client.sealing.sealing_keys import file_system_of
 
 
 def _keys(folder: Path, **changes: str) -> SealingKeys:
-    names = {"channel": "consortium", "study": "lungs", "msp_id": "NorthMSP", **changes}
+    names = {"channel": "consortium", "study": "lungs", "msp_id": "NorthMSP"}
+    names |= {"genesis_sha256": "ab" * 32, **changes}
     return SealingKeys(folder, entropy=os.urandom, **names)
 
 
