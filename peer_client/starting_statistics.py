@@ -98,8 +98,8 @@ def starting_statistics(
 def _statistics(
     weight: Weight, values: NDArray[np.float32], fresh: NDArray[np.float32]
 ) -> TensorStatistics:
-    spread, drawn_spread = float(np.std(values)), float(np.std(fresh))
-    ratio = spread / drawn_spread if drawn_spread else None
+    is_constant = bool(np.all(fresh == fresh[0]))
+    ratio = None if is_constant else float(np.std(values)) / float(np.std(fresh))
     largest = float(np.max(np.abs(values)))
     zeros = max(0.0, float(np.mean(values == 0)) - float(np.mean(fresh == 0)))
     repeated, rank_one = 0.0, 0.0
