@@ -9,6 +9,7 @@ leaves here as the rule's own error, a lost race as `ConflictError`, all else as
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import logging
 import threading
@@ -16,6 +17,7 @@ from collections.abc import Collection, Iterator, Mapping
 from types import TracebackType
 
 from chaincode.records.errors import RuleError, from_message
+from network.consortium.certificates import read_file
 from network.consortium.member import MemberDirectory
 from network.errors import NetworkError
 from network.gateway.contract import Contract
@@ -81,6 +83,23 @@ class FabricLedger:
         """Return who signs here."""
         return self._gateway.identity
 
+    @property
+    def genesis_sha256(self) -> str:
+        """Return the SHA-256 of the channel's first block as this member holds it, in hex."""
+        return hashlib.sha256(read_file(self._directory.genesis_block)).hexdigest()
+
+    def channel_facts(self) -> tuple[tuple[str, str], ...]:
+        """Return what the channel is, from the own peer alone."""
+        from network.consortium.channel_facts import read_channel_facts
+        from network.consortium.lifecycle import definition_words
+
+        config = self._gateway.process("cscc", ["GetConfigBlock", self.channel], self.channel)
+        return read_channel_facts(
+            config,
+            genesis_sha256=self.genesis_sha256,
+            definition=definition_words(self._gateway, self._contract.chaincode),
+        )
+
     def evaluate(self, function: str, *args: str) -> bytes:
         """Ask the own peer."""
         try:
@@ -94,12 +113,17 @@ class FabricLedger:
         *args: str,
         transient: Mapping[str, bytes] | None = None,
         own_peer_only: bool = False,
+        own_gateway_only: bool = False,
     ) -> Committed:
         """Submit a transaction and wait until the own peer has committed it."""
         organisations = (self._msp_id,) if own_peer_only else ()
         try:
             done = self._contract.submit(
-                function, *args, transient=transient, organisations=organisations
+                function,
+                *args,
+                transient=transient,
+                organisations=organisations,
+                own_gateway_only=own_gateway_only or own_peer_only,
             )
         except EndorseError as error:
             raise _translated(error) from error
@@ -222,8 +246,9 @@ def _translated(error: EvaluateError | EndorseError) -> Exception:
         return PrivateDataError(str(error))
     if rule is None and error.code in AWAY:
         error.hint = (
-            "A peer that is needed does not answer: `consortium status` shows who is up, "
-            "`consortium up --member NAME` starts a member's nodes."
+            "The own peer, or one that must endorse, does not answer, and no other member's word "
+            "is taken for it: `consortium status` shows who is up, `consortium up --member NAME` "
+            "starts a member's nodes."
         )
     return rule if rule is not None else error
 

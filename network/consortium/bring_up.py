@@ -25,7 +25,7 @@ from network.consortium.channel import join_peer, wait_gossip, wait_ordering, wa
 from network.consortium.discovery import endorsing_members
 from network.consortium.errors import DiskSpaceError, MemberFileError, NotInitialisedError
 from network.consortium.founding import check_public, user_names
-from network.consortium.genesis import majority, make_genesis_block
+from network.consortium.genesis import make_genesis_block
 from network.consortium.lifecycle import (
     Definition,
     approve,
@@ -43,6 +43,7 @@ from network.consortium.participation import Participation
 from network.consortium.processes import NodeProcess, stop_all
 from network.consortium.topology import Topology
 from network.gateway.gateway import Gateway
+from network.quorum import hospital_quorum
 
 _Item = TypeVar("_Item")
 
@@ -206,8 +207,8 @@ class BringUp:
     def _wait_together(self) -> None:
         members = [self.topology.member(directory.name) for directory in self.directories]
         everyone = len(self.topology.members)
-        # A member alone needs as many others as make a majority; all on one machine need all.
-        others = everyone - 1 if self._is_everyone else majority(everyone) - 1
+        # A member alone needs as many others as make a quorum; all on one machine need all.
+        others = everyone - 1 if self._is_everyone else hospital_quorum(everyone) - 1
         wait_gossip(members, self.topology, others, timeout_s=self.limits.gossip_s)
         orderers = [member for member in members if member.orderer_hostname]
         if orderers:
@@ -225,7 +226,7 @@ class BringUp:
             definition = wanted_definition(self.topology, query_committed(gateways[0], name))
             if not is_in_force(gateways[0], definition):
                 everyone = [member.msp_id for member in self.topology.hospitals]
-                needed = len(everyone) if self._is_everyone else majority(len(everyone))
+                needed = len(everyone) if self._is_everyone else hospital_quorum(len(everyone))
                 approved = wait_approved(
                     gateways, everyone, needed, definition, timeout_s=self.limits.approvals_s
                 )
@@ -240,7 +241,7 @@ class BringUp:
         """Wait until a hospital's own peer has the definition and can plan an endorsement."""
         name = self.topology.chaincode.name
         hospitals = len(self.topology.hospitals)
-        wanted = hospitals if self._is_everyone else majority(hospitals)
+        wanted = hospitals if self._is_everyone else hospital_quorum(hospitals)
 
         def usable() -> bool:
             return is_in_force(gateway, definition) and endorsing_members(gateway, name) >= wanted

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from network.client_attribute import ATTRIBUTE_OID, attribute_extension
 from network.consortium.errors import MemberCertificateError, MemberFileError
 from network.consortium.topology import CertificateSubject
 
@@ -181,9 +182,20 @@ class CertificateAuthority:
         """The root certificate."""
         return _pem(self._certificate)
 
-    def issue_identity(self, common_name: str, role: str, *, now: datetime) -> KeyPair:
-        """Sign a new identity whose OU is `role` (peer, orderer, admin or client)."""
-        return self._issue(common_name, role, now, _usage(digital_signature=True), ())
+    def issue_identity(
+        self, common_name: str, role: str, *, now: datetime, acts_for_hospital: bool = False
+    ) -> KeyPair:
+        """Sign a new identity whose OU is `role` (peer, orderer, admin or client).
+
+        Args:
+            common_name: Its name.
+            role: Its NodeOU.
+            now: Present time, with time zone.
+            acts_for_hospital: Give it the attribute without which the contract takes nothing in a
+                hospital's name (`network.client_attribute`).
+        """
+        usage = _usage(digital_signature=True)
+        return self._issue(common_name, role, now, usage, (), acts_for_hospital=acts_for_hospital)
 
     def issue_tls(self, common_name: str, names: Iterable[str], *, now: datetime) -> KeyPair:
         """Sign a new TLS certificate, for server and client use, valid for the names given."""
@@ -197,6 +209,8 @@ class CertificateAuthority:
         now: datetime,
         usage: x509.KeyUsage,
         names: tuple[str, ...],
+        *,
+        acts_for_hospital: bool = False,
     ) -> KeyPair:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
@@ -222,6 +236,11 @@ class CertificateAuthority:
             builder = builder.add_extension(
                 x509.ExtendedKeyUsage(purposes), critical=False
             ).add_extension(_alternative_names(names), critical=False)
+        if acts_for_hospital:
+            attribute = x509.UnrecognizedExtension(
+                x509.ObjectIdentifier(ATTRIBUTE_OID), attribute_extension()
+            )
+            builder = builder.add_extension(attribute, critical=False)
         return KeyPair(_pem(builder.sign(self._key, hashes.SHA256())), _key_pem(key))
 
 

@@ -45,9 +45,13 @@ def write_json(path: Path, content: object) -> None:
     write_public(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
+#: The user by which a hospital acts.
+CLIENT_USER: Final = "client"
+
+
 def user_names(member: Member) -> tuple[str, ...]:
     """Return the client users of a member; Admin comes on top."""
-    return ("client", *(f"User{number}" for number in range(1, member.users + 1)))
+    return (CLIENT_USER, *(f"User{number}" for number in range(1, member.users + 1)))
 
 
 def found_member(directory: MemberDirectory, *, now: datetime) -> None:
@@ -77,7 +81,12 @@ def found_member(directory: MemberDirectory, *, now: datetime) -> None:
         _node(directory, kind, name, (member.host, *sans), identities, tls, now)
     for user, role in (("Admin", "admin"), *((name, "client") for name in user_names(member))):
         if not _has_identity(directory.user_msp(user)):
-            pair = identities.issue_identity(f"{user}@{member.domain}", role, now=now)
+            pair = identities.issue_identity(
+                f"{user}@{member.domain}",
+                role,
+                now=now,
+                acts_for_hospital=user == CLIENT_USER and member.is_hospital,
+            )
             _write_identity(directory.user_msp(user), pair)
         _write_msp(directory.user_msp(user), identities, tls)
     _tls(directory, "client", f"client.{member.domain}", (), tls, now)

@@ -1,15 +1,16 @@
 """The channel's first block, from each member's public files alone.
 
-The channel configuration is written as JSON (configtxgen's YAML reader takes it) and turned into
-a block by Fabric's own configtxgen. Endorsement, also that of the chaincode lifecycle, is a
-majority of the hospitals' peers: the authority follows the channel and endorses nothing. Ordering
-is SmartBFT; its timeouts are those measured to change the leader within about a second and not to
-change it under load.
+The channel configuration is written as JSON (configtxgen's YAML reader takes it) and turned into a
+block by Fabric's own configtxgen. T of the hospitals' peers endorse, also the chaincode lifecycle,
+and T of their administrators change the channel (`network.quorum`): the authority follows the
+channel, endorses nothing and administers nothing. Ordering is SmartBFT; its timeouts are those
+measured to change the leader within about a second and not to change it under load.
 """
 
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +21,7 @@ from network.consortium.errors import ToolError
 from network.consortium.founding import write_json
 from network.consortium.member import MemberDirectory
 from network.consortium.topology import Member, Topology
+from network.quorum import hospital_quorum
 
 _PROFILE: Final = "Consortium"
 
@@ -45,15 +47,6 @@ class OrderingSettings:
     request_pool: int = 1000
 
 
-def majority(members: int) -> int:
-    """Return the least number that is more than half.
-
-    >>> majority(4), majority(5)
-    (3, 3)
-    """
-    return members // 2 + 1
-
-
 def _signature(rule: str) -> dict[str, str]:
     return {"Type": "Signature", "Rule": rule}
 
@@ -62,11 +55,14 @@ def _meta(rule: str) -> dict[str, str]:
     return {"Type": "ImplicitMeta", "Rule": rule}
 
 
-_META: Final = {
-    "Readers": _meta("ANY Readers"),
-    "Writers": _meta("ANY Writers"),
-    "Admins": _meta("MAJORITY Admins"),
-}
+def quorum_rule(msp_ids: Sequence[str], role: str) -> str:
+    """Return the rule by which T of these hospitals sign, each in this role.
+
+    >>> quorum_rule(["AMSP", "BMSP", "CMSP", "DMSP"], "peer")
+    "OutOf(3, 'AMSP.peer', 'BMSP.peer', 'CMSP.peer', 'DMSP.peer')"
+    """
+    signers = ", ".join(f"'{msp_id}.{role}'" for msp_id in sorted(msp_ids))
+    return f"OutOf({hospital_quorum(len(msp_ids))}, {signers})"
 
 
 def _organisation(directory: MemberDirectory, member: Member) -> dict[str, Any]:
@@ -138,12 +134,17 @@ def channel_configuration(
         _organisation(directory, member) | {"OrdererEndpoints": [member.orderer_address]}
         for member in topology.orderers
     ]
-    hospitals = ", ".join(f"'{member.msp_id}.peer'" for member in topology.hospitals)
-    endorsement = _signature(f"OutOf({majority(len(topology.hospitals))}, {hospitals})")
+    hospitals = [member.msp_id for member in topology.hospitals]
+    endorsement = _signature(quorum_rule(hospitals, "peer"))
+    policies = {
+        "Readers": _meta("ANY Readers"),
+        "Writers": _meta("ANY Writers"),
+        "Admins": _signature(quorum_rule(hospitals, "admin")),
+    }
     return {
         "Profiles": {
             _PROFILE: {
-                "Policies": _META,
+                "Policies": policies,
                 "Capabilities": {"V3_0": True},
                 "Orderer": {
                     "OrdererType": "BFT",
@@ -154,7 +155,7 @@ def channel_configuration(
                         "PreferredMaxBytes": settings.batch_preferred_bytes,
                     },
                     "Organizations": orderers,
-                    "Policies": {**_META, "BlockValidation": _meta("ANY Writers")},
+                    "Policies": {**policies, "BlockValidation": _meta("ANY Writers")},
                     "Capabilities": {"V2_0": True},
                     "ConsenterMapping": [
                         _consenter(directory, number, member)
@@ -166,7 +167,7 @@ def channel_configuration(
                     "Organizations": peers,
                     "Capabilities": {"V2_5": True},
                     "Policies": {
-                        **_META,
+                        **policies,
                         "LifecycleEndorsement": endorsement,
                         "Endorsement": endorsement,
                     },

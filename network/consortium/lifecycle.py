@@ -7,6 +7,7 @@ the next sequence of the same chaincode.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -87,6 +88,29 @@ def query_committed(gateway: Gateway, name: str) -> CommittedDefinition | None:
         dict(found.approvals),
         found.collections.SerializeToString(deterministic=True),
     )
+
+
+def definition_words(gateway: Gateway, name: str) -> dict[str, str]:
+    """Return the definition in force at the own peer as names and words, for comparison.
+
+    Raises:
+        LifecycleError: The own peer knows no such chaincode.
+    """
+    args = lifecycle_pb2.QueryChaincodeDefinitionArgs(name=name)
+    answer = _ask(gateway, "QueryChaincodeDefinition", args)
+    if answer is None:
+        raise LifecycleError(f"the own peer knows no chaincode {name} on this channel")
+    found = lifecycle_pb2.QueryChaincodeDefinitionResult.FromString(answer)
+    collections = found.collections.SerializeToString(deterministic=True)
+    return {
+        "version": found.version,
+        "sequence": str(found.sequence),
+        "endorsement plugin": found.endorsement_plugin,
+        "validation plugin": found.validation_plugin,
+        "endorsement policy": hashlib.sha256(found.validation_parameter).hexdigest(),
+        "collections": hashlib.sha256(collections).hexdigest(),
+        "needs initialisation": str(found.init_required).lower(),
+    }
 
 
 def wanted_definition(topology: Topology, committed: CommittedDefinition | None) -> Definition:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from network.clock import TIME_WINDOW_S
 from network.consortium import builder
 from network.consortium.member import PEER, MemberDirectory
 from network.consortium.topology import Member, Topology
@@ -104,6 +105,7 @@ class PeerConfiguration:
                 "client": {"interval": "60s", "timeout": "20s"},
                 "deliveryClient": {"interval": "10s", "timeout": "5s"},
             },
+            "authentication": {"timewindow": f"{TIME_WINDOW_S}s"},
             "BCCSP": {"Default": "SW", "SW": {"Hash": "SHA2", "Security": 256}},
             "gossip": self._gossip(),
             "gateway": {
@@ -135,7 +137,13 @@ class PeerConfiguration:
                 }
             },
             "handlers": {
-                "authFilters": [{"name": "DefaultAuth"}, {"name": "ExpirationCheck"}],
+                # TimeWindowCheck refuses proposals far from this peer's clock: without it a single
+                # client sets the ledger's time.
+                "authFilters": [
+                    {"name": "DefaultAuth"},
+                    {"name": "ExpirationCheck"},
+                    {"name": "TimeWindowCheck"},
+                ],
                 "decorators": [{"name": "DefaultDecorator"}],
                 "endorsers": {"escc": {"name": "DefaultEndorsement"}},
                 "validators": {"vscc": {"name": "DefaultValidation"}},
@@ -204,7 +212,7 @@ class PeerConfiguration:
             "system": {
                 "_lifecycle": "enable",
                 "cscc": "enable",
-                "lscc": "enable",
+                "lscc": "disable",  # the lifecycle before Fabric 2, replaced by _lifecycle
                 "qscc": "enable",
             },
             "runtimeParams": {

@@ -2,8 +2,8 @@
 
 Collection `<Prefix><MSP id>` is held by all hospitals; only its owner's peer endorses a write.
 Values are pulled by the others at commit (required 0, maximum 0: measured to be the fastest) and
-expire after `BlockToLive` blocks. All other writes need the channel's Endorsement policy, a
-majority of the hospitals.
+expire after `BlockToLive` blocks. All other writes need the channel's Endorsement policy, T of the
+hospitals.
 """
 
 from __future__ import annotations

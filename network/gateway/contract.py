@@ -26,7 +26,7 @@ from fabric_protos.common import common_pb2
 from fabric_protos.gateway import gateway_pb2
 from fabric_protos.peer import proposal_pb2
 
-from network.gateway.endpoints import UNREACHABLE, CallFailure
+from network.gateway.endpoints import UNREACHABLE, CallFailure, Endpoint
 from network.gateway.errors import (
     CommitStatusError,
     EndorseError,
@@ -134,10 +134,10 @@ class Proposal:
         self.transaction_id = proposal.transaction_id
 
     def evaluate(self) -> bytes:
-        """Run it at one peer and return the answer; nothing is written.
+        """Run it through the own peer's gateway and return the answer; nothing is written.
 
         Raises:
-            EvaluateError: It was refused, or no gateway could be reached.
+            EvaluateError: It was refused, or the own peer could not be reached.
         """
         request = gateway_pb2.EvaluateRequest(
             transaction_id=self.transaction_id,
@@ -146,16 +146,22 @@ class Proposal:
             target_organizations=self._organisations,
         )
         wait_s = self._gateway.timeouts.evaluate_s
+        # What a gateway answers is signed by nobody: the own peer's alone is believed.
+        endpoints = self._gateway.endpoints
         try:
-            answer = self._gateway.endpoints.call_any(
-                lambda at: at.gateway.Evaluate(request, timeout=wait_s)
+            answer = endpoints.call_at(
+                endpoints.first, lambda at: at.gateway.Evaluate(request, timeout=wait_s)
             )
         except CallFailure as failure:
             raise failure.as_error(EvaluateError, self.transaction_id) from failure
         return bytes(answer.result.payload)
 
-    def endorse(self) -> Transaction:
+    def endorse(self, *, own_gateway_only: bool = False) -> Transaction:
         """Have it endorsed by as many members as its policy asks, and sign the result.
+
+        Args:
+            own_gateway_only: The transient bytes are secret: a gateway reads them before anybody
+                can refuse, so no other member's is asked.
 
         Raises:
             EndorseError: Not enough members endorsed it, or no gateway could be reached.
@@ -167,10 +173,16 @@ class Proposal:
             endorsing_organizations=self._organisations,
         )
         wait_s = self._gateway.timeouts.endorse_s
+        endpoints = self._gateway.endpoints
+
+        def call(at: Endpoint) -> Any:
+            return at.gateway.Endorse(request, timeout=wait_s)
+
         try:
-            answer = self._gateway.endpoints.call_any(
-                lambda at: at.gateway.Endorse(request, timeout=wait_s)
-            )
+            if own_gateway_only:
+                answer = endpoints.call_at(endpoints.first, call)
+            else:
+                answer = endpoints.call_any(call)
         except CallFailure as failure:
             raise failure.as_error(EndorseError, self.transaction_id) from failure
         payload = answer.prepared_transaction.payload
@@ -215,10 +227,10 @@ class Contract:
         transient: Mapping[str, bytes] | None = None,
         organisations: Sequence[str] = (),
     ) -> bytes:
-        """Ask a chaincode and return its answer; nothing is written.
+        """Ask a chaincode through the own peer and return its answer; nothing is written.
 
         Raises:
-            EvaluateError: It was refused, or no gateway could be reached.
+            EvaluateError: It was refused, or the own peer could not be reached.
         """
         return self.propose(
             function, *args, transient=transient, organisations=organisations
@@ -230,8 +242,13 @@ class Contract:
         *args: str | bytes,
         transient: Mapping[str, bytes] | None = None,
         organisations: Sequence[str] = (),
+        own_gateway_only: bool = False,
     ) -> Committed:
         """Write through a chaincode and wait until this member's peer has committed it.
+
+        Another member's gateway may take the endorsement and the submission where the own peer
+        does not answer, unless `own_gateway_only` says that the transient bytes are secret.
+        Whether it is committed is asked of the own peer alone.
 
         Raises:
             EndorseError: Refused by the chaincode (at once), or not endorsed after all attempts.
@@ -240,7 +257,9 @@ class Contract:
             CommitError: On the ledger and invalid (MVCC_READ_CONFLICT and others): the caller
                 decides whether the same call still makes sense.
         """
-        transaction = self._endorse_patiently(function, args, transient, organisations)
+        transaction = self._endorse_patiently(
+            function, args, transient, organisations, own_gateway_only
+        )
         return self._submit_patiently(transaction)
 
     def _endorse_patiently(
@@ -249,6 +268,7 @@ class Contract:
         args: Sequence[str | bytes],
         transient: Mapping[str, bytes] | None,
         organisations: Sequence[str],
+        own_gateway_only: bool,
     ) -> Transaction:
         pauses = self._gateway.retry.pauses_s()
         while True:
@@ -256,7 +276,7 @@ class Contract:
                 function, *args, transient=transient, organisations=organisations
             )
             try:
-                return proposal.endorse()
+                return proposal.endorse(own_gateway_only=own_gateway_only)
             except EndorseError as error:
                 if error.code not in PASSING or error.refusal is not None:
                     raise

@@ -1,7 +1,7 @@
 """The connection of one identity to one channel, by a list of gateways.
 
 `Gateway.connect` opens it; `Gateway.contract` gives the calls of a chaincode, `Gateway.blocks` the
-chain. Calls that may be made twice fail over down the list of gateways.
+chain. Only Endorse and Submit may go to another gateway than the own peer's.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ class Gateway(Session):
         """Open a connection; nothing is sent before the first call.
 
         Args:
-            addresses: Own peer first; calls fail over down the list.
+            addresses: Own peer first; the others may endorse and submit when it does not answer.
             identity: Who signs. May be of another member than the peer.
             client_tls: Certificate for mutual TLS; None where the peers ask for none.
             channel: Channel of every call.
             timeouts: Longest waits.
             retry: What `Contract.submit` and streams do about passing failures.
-            now: Wall clock with a time zone; peers refuse proposals 15 minutes off theirs.
+            now: Wall clock with a time zone; peers refuse proposals `TIME_WINDOW_S` off theirs.
             entropy: Source of nonces.
             sleep: Pauses between attempts, seconds.
             monotonic: Clock for remembering unreachable gateways, seconds.

@@ -1,7 +1,8 @@
 """One identity on one channel: what every call needs, and the calls that are no chaincode's.
 
-Calls that may be made twice fail over down the list of gateways. Time, randomness and pauses are
-arguments; `network.gateway.gateway` fills them in.
+What is asked, followed and waited for comes from the own peer alone. Endorsing may fail over down
+the list of gateways. Time, randomness and pauses are arguments; `network.gateway.gateway` fills
+them in.
 """
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ class Session:
         Args:
             transaction_id: The transaction; it need not have been sent by this connection.
             timeout_s: Longest wait; the connection's own where left out.
-            endpoint: Ask exactly this gateway; any of the list where left out.
+            endpoint: Ask exactly this gateway; the own peer's where left out.
 
         Raises:
             CommitError: It is on the ledger and invalid.
@@ -160,10 +161,7 @@ class Session:
             return at.gateway.CommitStatus(signed, timeout=wait_s)
 
         try:
-            if endpoint is None:
-                answer = self.endpoints.call_any(call)
-            else:
-                answer = self.endpoints.call_at(endpoint, call)
+            answer = self.endpoints.call_at(endpoint or self.endpoints.first, call)
         except CallFailure as failure:
             raise failure.as_error(CommitStatusError, transaction_id) from failure
         if answer.result != transaction_pb2.VALID:

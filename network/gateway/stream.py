@@ -87,7 +87,7 @@ class ResumingStream(ABC, Generic[Item]):
             if self._closed.is_set():
                 return None
             if self._call is None:
-                self._endpoint = self._endpoints.in_order()[0]
+                self._endpoint = self._endpoints.first  # blocks and events are the own peer's
                 self._call = self.open(self._endpoint)
             return self._call
 

@@ -1,0 +1,118 @@
+"""What a channel is, in words that people and programs compare: nothing of it changes unnoticed.
+
+Read from a configuration block of the own peer and from the committed chaincode definition. Names
+are the configuration's own paths; policies are said in the words of `network.channel_policies`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any, Final
+
+from fabric_protos.common import common_pb2, configtx_pb2, configuration_pb2, policies_pb2
+from fabric_protos.msp import msp_config_pb2, msp_principal_pb2
+
+from network.channel_policies import ADMINISTRATORS, PEERS, QuorumPolicy, policy_fact
+from network.errors import MalformedBytesError
+from network.wire.decoding import decode
+from network.wire.transaction import payload_of
+
+_ROLES: Final = {
+    msp_principal_pb2.MSPRole.ADMIN: ADMINISTRATORS,
+    msp_principal_pb2.MSPRole.PEER: PEERS,
+    msp_principal_pb2.MSPRole.MEMBER: "members",
+    msp_principal_pb2.MSPRole.CLIENT: "clients",
+    msp_principal_pb2.MSPRole.ORDERER: "ordering nodes",
+}
+
+
+def read_channel_facts(
+    config_block: bytes, *, genesis_sha256: str, definition: dict[str, str]
+) -> tuple[tuple[str, str], ...]:
+    """Return what a hospital must notice changing: names and values in words, sorted by name.
+
+    Args:
+        config_block: The newest configuration block (cscc GetConfigBlock), encoded.
+        genesis_sha256: SHA-256 of the first block as this member holds it.
+        definition: The committed chaincode definition, as names and words.
+
+    Raises:
+        MalformedBytesError: The block is no configuration.
+    """
+    block = decode(common_pb2.Block, config_block, what="a configuration block")
+    if len(block.data.data) != 1:
+        raise MalformedBytesError("a configuration block holds exactly one transaction")
+    payload = payload_of(block.data.data[0])
+    envelope = decode(configtx_pb2.ConfigEnvelope, payload.data, what="a configuration")
+    facts = {
+        "genesis block": genesis_sha256,
+        "configuration sequence": str(envelope.config.sequence),
+        **{f"chaincode {name}": words for name, words in definition.items()},
+    }
+    facts.update(_of_group("/Channel", envelope.config.channel_group))
+    return tuple(sorted(facts.items()))
+
+
+def _of_group(path: str, group: Any) -> Iterator[tuple[str, str]]:
+    yield f"changed by {path}", group.mod_policy
+    for name, entry in group.policies.items():
+        yield policy_fact(f"{path}/{name}"), _policy_words(entry.policy)
+        yield f"changed by {path}/{name}", entry.mod_policy
+    for name, value in group.values.items():
+        yield f"value {path}/{name}", _value_words(name, value.value)
+        yield f"changed by value {path}/{name}", value.mod_policy
+    for name, inner in group.groups.items():
+        yield from _of_group(f"{path}/{name}", inner)
+
+
+def _value_words(name: str, content: bytes) -> str:
+    """Say a configuration value: members' roots and ordering nodes in words, others by digest."""
+    if name == "MSP":
+        config = decode(msp_config_pb2.MSPConfig, content, what="a member's MSP")
+        member = decode(msp_config_pb2.FabricMSPConfig, config.config, what="a member's MSP")
+        roots = ", ".join(hashlib.sha256(root).hexdigest() for root in member.root_certs)
+        whole = hashlib.sha256(content).hexdigest()
+        return f"roots {roots}; {len(member.revocation_list)} revocation lists; all {whole}"
+    if name == "Orderers":
+        found = decode(configuration_pb2.Orderers, content, what="the ordering nodes")
+        return "; ".join(
+            f"{node.id} {node.msp_id} {node.host}:{node.port} "
+            f"{hashlib.sha256(node.identity).hexdigest()[:16]} "
+            f"{hashlib.sha256(node.server_tls_cert).hexdigest()[:16]}"
+            for node in sorted(found.consenter_mapping, key=lambda node: node.id)
+        )
+    return hashlib.sha256(content).hexdigest()
+
+
+def _policy_words(policy: Any) -> str:
+    if policy.type == policies_pb2.Policy.IMPLICIT_META:
+        meta = decode(policies_pb2.ImplicitMetaPolicy, policy.value, what="a policy")
+        rule = policies_pb2.ImplicitMetaPolicy.Rule.Name(meta.rule)
+        return f"{rule} of the sub-policies {meta.sub_policy}"
+    if policy.type != policies_pb2.Policy.SIGNATURE:
+        return f"type {policy.type}, {hashlib.sha256(policy.value).hexdigest()}"
+    envelope = decode(policies_pb2.SignaturePolicyEnvelope, policy.value, what="a policy")
+    quorum = _quorum_of(envelope)
+    return quorum.words() if quorum else f"rule {hashlib.sha256(policy.value).hexdigest()}"
+
+
+def _quorum_of(envelope: Any) -> QuorumPolicy | None:
+    """Return a policy of so many of some organisations, each once and in one role."""
+    if envelope.rule.WhichOneof("Type") != "n_out_of":
+        return None
+    rules = envelope.rule.n_out_of.rules
+    if any(rule.WhichOneof("Type") != "signed_by" for rule in rules):
+        return None
+    members: list[str] = []
+    roles: set[str] = set()
+    for rule in rules:
+        principal = envelope.identities[rule.signed_by]
+        if principal.principal_classification != msp_principal_pb2.MSPPrincipal.ROLE:
+            return None
+        role = decode(msp_principal_pb2.MSPRole, principal.principal, what="a policy's role")
+        members.append(role.msp_identifier)
+        roles.add(_ROLES.get(role.role, f"role {role.role}"))
+    if len(roles) != 1 or len(set(members)) != len(members):
+        return None
+    return QuorumPolicy(envelope.rule.n_out_of.n, roles.pop(), tuple(sorted(members)))
