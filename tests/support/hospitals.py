@@ -289,12 +289,20 @@ class MemoryConsortium(Consortium):
         folder: Where each hospital keeps its files.
         study: Its terms; its hospitals are members, and the usual four.
         block_to_live: Blocks after which chunks expire, 0 for never.
+        members: Hospitals of the channel; the study's and the usual four where left out.
     """
 
-    def __init__(self, folder: Path, study: Study | None = None, *, block_to_live: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        study: Study | None = None,
+        *,
+        block_to_live: int = 0,
+        members: Sequence[str] | None = None,
+    ) -> None:
         super().__init__(folder, study or small_study(), SetClock())
         now = datetime.fromtimestamp(START_S, UTC)
-        everybody = sorted({*self.msps, *MSPS})
+        everybody = sorted(members or {*self.msps, *MSPS})
         self.members: dict[str, MemoryMember] = {msp: new_member(msp, now) for msp in everybody}
         self.channel = MemoryLedger(
             invoke,
