@@ -70,8 +70,8 @@ def initial(parameters: int) -> NDArray[np.float32]:
     return weights
 
 
-def terms_of(parameters: int, bits: int, rounds: int) -> Any:
-    """Return the terms of a study with one tensor of so many values."""
+def terms_of(parameters: int, bits: int, rounds: int, genesis_sha256: str) -> Any:
+    """Return the terms of a study with one tensor of so many values, on a channel."""
     from chaincode.records.study import (
         Architecture,
         Deadlines,
@@ -90,6 +90,7 @@ def terms_of(parameters: int, bits: int, rounds: int) -> Any:
     )
     return Study(
         study=STUDY,
+        genesis_sha256=genesis_sha256,
         title="Benchmark of a round",
         architecture=Architecture("none", {}),
         label_scheme={"positive": "none"},
@@ -99,7 +100,7 @@ def terms_of(parameters: int, bits: int, rounds: int) -> Any:
         threshold=3,
         contributors_min=3,
         rounds=rounds,
-        local_steps=1,
+        local_steps=4,
         seed=1,
         weights=weights,
         weights_sha256=weights_digest(weights),
@@ -220,14 +221,15 @@ def measure(root: Path, parameters: int, bits: int, rounds: int) -> dict[str, An
     from peer_client.study import approve, propose, read_study
 
     directories = {name: MemberDirectory(root / name) for name in HOSPITALS}
-    terms = terms_of(parameters, bits, rounds + 1)
     for number, name in enumerate(HOSPITALS):
         with member_client(root / name) as client:
             if number == 0:
-                committed = propose(client.ledger, terms)
+                terms = terms_of(parameters, bits, rounds + 1, client.ledger.genesis_sha256)
+                committed = propose(client.ledger, terms, client.agreement(), now_s=time.time())
                 client.ledger.wait_everywhere(committed.transaction_id, 10.0)
             else:
-                approve(client.ledger, read_study(client.ledger, STUDY))
+                state = read_study(client.ledger, STUDY)
+                approve(client.ledger, state, client.agreement(), now_s=time.time())
     spawn = multiprocessing.get_context("spawn")
     ready = spawn.Barrier(len(HOSPITALS))
     workers = [

@@ -158,7 +158,7 @@ def agree(demo: Demo) -> None:
     first, *others = demo.hospitals
     propose = ["study", "propose", str(EXAMPLES / "study.yaml")]
     options = ["--hospitals", str(demo.hospitals_file), "--name", demo.study]
-    run(demo, [*demo.member(first), *propose, *options])
+    run(demo, [*demo.member(first), *propose, *options, "--yes"])
     approve = ["study", "approve", demo.study, "--yes", "--wait", "20"]
     quietly = [
         demo.start([*demo.member(name), *approve], stdout=subprocess.DEVNULL) for name in others[1:]

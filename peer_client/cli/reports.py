@@ -46,6 +46,8 @@ def report(
     """
     from dataclasses import asdict
 
+    from chaincode.records.terms import round_parameters
+    from chaincode.roundkey.safety import safety_words
     from peer_client.cli.live import Counter
     from peer_client.client import member_client
     from peer_client.errors import SettingsError
@@ -61,16 +63,23 @@ def report(
         masks: list[MaskPicture] = []
         if folder is not None and hospitals_file is not None:
             masks = _masks(client, state, folder, hospitals_file)
-    page = write_report(output, state.terms.title, rows, masks=masks)
+    safety = safety_words(round_parameters(state.terms).safety())
+    closing = [f"The smallest sum that the study allows is {safety}."]
+    page = write_report(output, state.terms.title, rows, masks=masks, closing=closing)
     if as_json:
         print_json(
-            {"page": str(page), "use": RESEARCH_USE, "rounds": [asdict(row) for row in rows]}
+            {
+                "page": str(page),
+                "use": RESEARCH_USE,
+                "safety": safety,
+                "rounds": [asdict(row) for row in rows],
+            }
         )
         return
     head, cells = table_cells(rows)
     print_table(f"rounds of {name}", head, cells)
     print_table("what each hospital serves", *served_cells(rows))
-    click.echo(f"{page}\n{RESEARCH_USE}")
+    click.echo(f"{closing[0]}\n{page}\n{RESEARCH_USE}")
 
 
 def _masks(

@@ -18,7 +18,12 @@ from peer_client.evaluation.views import FEW_SLICES
 from peer_client.hospital import LocalTraining, seed_of
 from peer_client.lineage import initial_model
 from peer_client.models import export_model, facts_of, network_with
-from peer_client.starting_model import exported_shared, starting_weights, take_starting_model
+from peer_client.starting_model import (
+    exported_shared,
+    shown_starting_model,
+    starting_weights,
+    take_starting_model,
+)
 from peer_client.store import StudyStore
 from peer_client.study_file import initial_shared, weights_of
 from peer_client.update import model_digest
@@ -117,8 +122,13 @@ def test_a_later_study_starts_from_the_model_that_an_earlier_one_exported(
     later = replace(earlier, study="later", initial_model_sha256=model_digest(start))
     store = StudyStore(tmp_path / "later")
 
+    tensors = shown_starting_model(later, store, file)
     take_starting_model(later, store, file)
 
+    assert tensors is not None
+    assert {each.outlying for each in tensors} == {()}  # honestly trained
+    assert shown_starting_model(later, store, None) == tensors  # from the model kept
+    assert shown_starting_model(earlier, store, None) is None  # drawn from its seed
     np.testing.assert_array_equal(starting_weights(later, store), model.weights)
     assert initial_model(later, starting_weights(later, store)).round_number == 0
 

@@ -8,6 +8,7 @@ import pytest
 
 from chaincode.records.study import Study
 from chaincode.records.terms import check_terms
+from chaincode.roundkey.parameters import ParameterError
 from peer_client.errors import SettingsError, StudyClaimError
 from peer_client.ledger import OrderingClaim
 from peer_client.study import check_ordering
@@ -61,7 +62,8 @@ def test_hospitals_and_name_may_be_replaced() -> None:
         ("seed: 2026", "seed: 2026\ncolour: red", "unknown key 'colour'"),
         ("format: 1", "format: 2", r"line 4: format is 2"),
         ("seed: 2026", "seed: 2026\nseed: 1", "given twice"),
-        ("gate_margin: 0.5", "gate_margin: 2", "gate_margin is 2"),
+        ("gate_margin: 0.1", "gate_margin: 2", "gate_margin is 2"),
+        ("local_steps: 24", "local_steps: 3", r"line \d+: local_steps is 3"),
         ("  size_px: 96", "  size_px: big", r"line \d+: size_px must be a whole number"),
     ],
 )
@@ -82,6 +84,23 @@ def test_a_hospital_named_twice_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(SettingsError, match="twice"):
         study_of(read_plan(written(tmp_path, text)), BFT, genesis_sha256=GENESIS)
+
+
+def test_the_threshold_is_a_setting(tmp_path: Path) -> None:
+    path = written(tmp_path, TEXT.replace("bits: 8", "threshold: 4\nbits: 8"))
+
+    terms = study_of(read_plan(path), BFT, genesis_sha256=GENESIS)
+
+    assert (terms.threshold, terms.contributors_min) == (4, 4)
+    assert check_terms(terms).safety().cheating == 2
+
+
+@pytest.mark.parametrize("threshold", [2, 5])
+def test_a_threshold_out_of_its_range_is_refused(tmp_path: Path, threshold: int) -> None:
+    path = written(tmp_path, TEXT.replace("bits: 8", f"threshold: {threshold}\nbits: 8"))
+
+    with pytest.raises(ParameterError, match="4 hospitals need one from 3 to 4"):
+        study_of(read_plan(path), BFT, genesis_sha256=GENESIS)
 
 
 @pytest.mark.parametrize(

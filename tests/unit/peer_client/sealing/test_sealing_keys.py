@@ -36,6 +36,7 @@ def test_every_round_study_and_hospital_has_its_own_key(tmp_path: Path) -> None:
         _keys(tmp_path, study="brains").create(1),
         _keys(tmp_path, msp_id="SouthMSP").create(1),
         _keys(tmp_path, channel="other").create(1),
+        _keys(tmp_path, genesis_sha256="cd" * 32).create(1),
     ]
 
     assert len(set(keys)) == len(keys)
