@@ -24,6 +24,7 @@ from network.gateway import (
     SubmitError,
 )
 from network.gateway.contract import Contract
+from network.gateway.errors import CommitStatusError, EvaluateError
 from network.wire.block import check_link
 from network.wire.block_signature import check_signatures, read_consenters
 from tests.support.fabric_network import FabricNetwork
@@ -165,7 +166,7 @@ def test_events_are_replayed_from_a_block_and_followed(contract: Contract) -> No
     assert got[0].transaction_id == first.transaction_id
 
 
-def test_calls_go_to_another_members_gateway_when_the_own_peer_is_gone(
+def test_another_members_gateway_endorses_when_the_own_peer_is_gone_and_is_believed_nothing(
     consortium: FabricNetwork, gateway: Gateway
 ) -> None:
     directory = consortium.member("ucsd")
@@ -184,11 +185,16 @@ def test_calls_go_to_another_members_gateway_when_the_own_peer_is_gone(
         client_tls=ClientTls(certificate.read_bytes(), key.read_bytes()),
         channel=gateway.channel,
     ) as cut_off:
-        committed = cut_off.contract(CHAINCODE).submit("put", "via", "another")
+        transaction = cut_off.contract(CHAINCODE).propose("put", "via", "another").endorse()
+        transaction.submit()
+        with pytest.raises(CommitStatusError):
+            cut_off.commit_status(transaction.transaction_id, timeout_s=10)
+        with pytest.raises(EvaluateError):
+            cut_off.contract(CHAINCODE).evaluate("get", "via")
 
     others = directory.other_gateways()
     spread = gateway.contract(CHAINCODE).wait_committed(
-        committed.transaction_id, [gateway, *others], 20
+        transaction.transaction_id, [gateway, *others], 20
     )
     for other in others:
         other.close()

@@ -14,7 +14,7 @@ from tests.support.fabric_network import FabricNetwork, running_network
 from tests.support.hospitals import Consortium, FabricConsortium, MemoryConsortium, small_study
 
 #: Seconds a phase waits for those who are missing: moved by hand in memory, real on a network.
-DEADLINE_S = {"memory": 60, "fabric": 25}
+DEADLINE_S = {"memory": 60, "fabric": 60}
 NUMBERS = itertools.count(1)
 
 Make = Callable[..., Consortium]

@@ -151,15 +151,18 @@ def test_unchanged_definition_keeps_its_sequence_and_a_changed_one_is_the_next(
     assert wanted_definition(longer, in_force).sequence == 4
 
 
-def test_channel_is_endorsed_by_a_majority_of_hospitals_and_ordered_by_bft(
+def test_t_hospitals_endorse_and_administer_the_channel_and_bft_orders_it(
     ucsd: MemberDirectory,
 ) -> None:
     found = channel_configuration(ucsd, ucsd.topology(), OrderingSettings())
     profile = found["Profiles"]["Consortium"]
 
     rule = profile["Application"]["Policies"]["Endorsement"]["Rule"]
-    assert rule.startswith("OutOf(3, 'ucsdMSP.peer', ")
-    assert "authority" not in rule
+    peers = "'moscow1MSP.peer', 'moscow2MSP.peer', 'saopauloMSP.peer', 'ucsdMSP.peer'"
+    assert rule == f"OutOf(3, {peers})"
+    for policies in (profile, profile["Application"], profile["Orderer"]):
+        admins = policies["Policies"]["Admins"]
+        assert admins == {"Type": "Signature", "Rule": rule.replace(".peer", ".admin")}
     assert profile["Application"]["Policies"]["LifecycleEndorsement"]["Rule"] == rule
     orderer = profile["Orderer"]
     assert orderer["OrdererType"] == "BFT"

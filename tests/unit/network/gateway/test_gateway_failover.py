@@ -2,23 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import grpc
 import pytest
 
-from network.gateway import EvaluateError, Gateway, GatewayAddress, Timeouts
+from network.gateway import EvaluateError, Gateway, GatewayAddress
+from network.gateway.endpoints import Endpoint, Endpoints
+from network.gateway.errors import CommitStatusError, EndorseError
 from tests.support.certificate_authority import Authority
 from tests.support.fake_gateway import CHAINCODE, Failure, client_tls
 from tests.unit.network.gateway.scripted import UNAVAILABLE, Network, dead_address
 
 
-def test_calls_fail_over_to_the_next_gateway_when_the_own_peer_is_down(network: Network) -> None:
+def test_an_endorsement_may_go_to_another_gateway_but_no_answer_is_taken_from_it(
+    network: Network,
+) -> None:
     other = network.add()
     gateway = network.connect(dead_address(network), other.address)
 
-    committed = gateway.contract(CHAINCODE).submit("vote")
+    transaction = gateway.contract(CHAINCODE).propose("vote").endorse()
+    transaction.submit()
 
-    assert committed.block_number == 1
-    assert gateway.contract(CHAINCODE).evaluate("studies") == b"did studies"
+    assert other.made("Endorse") == [transaction.transaction_id]
+    with pytest.raises(CommitStatusError):
+        gateway.commit_status(transaction.transaction_id, timeout_s=5)
+    with pytest.raises(EvaluateError):
+        gateway.contract(CHAINCODE).evaluate("studies")
+    assert other.made("CommitStatus") == other.made("Evaluate") == []
+
+
+def test_secret_bytes_are_not_shown_to_another_members_gateway(network: Network) -> None:
+    other = network.add()
+    gateway = network.connect(dead_address(network), other.address)
+    proposal = gateway.contract(CHAINCODE).propose("answer", transient={"share_sum": b"secret"})
+
+    with pytest.raises(EndorseError) as caught:
+        proposal.endorse(own_gateway_only=True)
+
+    assert caught.value.code == "UNAVAILABLE"
+    assert other.calls == []
+
+
+def test_switched_off_rule_shows_secret_bytes_to_another_members_gateway(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = network.add()
+    gateway = network.connect(dead_address(network), other.address)
+    proposal = gateway.contract(CHAINCODE).propose("answer", transient={"share_sum": b"secret"})
+    monkeypatch.setattr(Endpoints, "call_at", lambda self, endpoint, call: self.call_any_of(call))
+
+    def call_any_of(self: Endpoints, call: Callable[[Endpoint], Any]) -> Any:
+        return call(self.in_order()[1])
+
+    monkeypatch.setattr(Endpoints, "call_any_of", call_any_of, raising=False)
+
+    proposal.endorse(own_gateway_only=True)
+
+    assert other.made("Endorse") == [proposal.transaction_id]
 
 
 def test_a_refusal_by_the_own_peer_is_not_taken_to_another(network: Network) -> None:
@@ -31,40 +73,30 @@ def test_a_refusal_by_the_own_peer_is_not_taken_to_another(network: Network) -> 
     assert other.calls == []
 
 
-def test_a_submit_lost_with_its_gateway_is_looked_for_at_the_next_one(network: Network) -> None:
+def test_a_lost_submit_is_looked_for_at_the_own_peer_alone(network: Network) -> None:
     own, other = network.add(), network.add()
     own.script("Submit", Failure(UNAVAILABLE, "connection reset", ordered=True))
 
     committed = network.connect().contract(CHAINCODE).submit("vote")
 
     assert committed.block_number == 1
-    assert other.made("CommitStatus") == [committed.transaction_id]
-    assert other.made("Submit") == []
+    assert own.made("CommitStatus") == [committed.transaction_id]
+    assert other.made("CommitStatus") == other.made("Submit") == []
 
 
-def test_the_own_peer_is_asked_again_once_it_is_back(network: Network) -> None:
+def test_a_question_that_the_own_peer_did_not_answer_is_asked_of_nobody_else(
+    network: Network,
+) -> None:
     own, other = network.add(), network.add()
-    clock = [0.0]
-    client = network.authority.issue("client")
-    gateway = Gateway.connect(
-        [own.address, other.address],
-        client.identity("NorthMSP"),
-        client_tls=client_tls(client),
-        channel="consortium",
-        timeouts=Timeouts(unreachable_s=10),
-        monotonic=lambda: clock[0],
-    )
-    network.opened.append(gateway)
-    contract = gateway.contract(CHAINCODE)
-
+    contract = network.connect().contract(CHAINCODE)
     own.script("Evaluate", Failure(UNAVAILABLE, "restarting"))
-    contract.evaluate("a")
+
+    with pytest.raises(EvaluateError):
+        contract.evaluate("a")
     contract.evaluate("b")
-    clock[0] = 11.0
-    contract.evaluate("c")
 
     assert len(own.made("Evaluate")) == 2
-    assert len(other.made("Evaluate")) == 2
+    assert other.made("Evaluate") == []
 
 
 def test_when_no_gateway_answers_the_error_names_the_own_one(network: Network) -> None:
