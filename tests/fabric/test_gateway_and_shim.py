@@ -24,7 +24,7 @@ from network.gateway import (
     SubmitError,
 )
 from network.gateway.contract import Contract
-from network.gateway.errors import CommitStatusError, EvaluateError
+from network.gateway.errors import CommitStatusError
 from network.wire.block import check_link
 from network.wire.block_signature import check_signatures, read_consenters
 from tests.support.fabric_network import FabricNetwork

@@ -74,7 +74,7 @@ def main() -> None:
     sealed = seal_update(
         np.random.default_rng(0).integers(0, PARAMETERS.levels, PARAMETERS.parameters),
         parameters=PARAMETERS,
-        round=RoundTranscript("consortium", STUDY, ROUND, joined, "H0MSP"),
+        round=RoundTranscript("ab" * 32, "consortium", STUDY, ROUND, joined, "H0MSP"),
         entropy=os.urandom,
     )
     check = PARAMETERS.polynomials * POLYNOMIAL_BYTES

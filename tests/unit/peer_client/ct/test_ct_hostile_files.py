@@ -49,7 +49,9 @@ try:
     said = "READ"
 except IntakeError as error:
     said = f"{type(error).__name__}: {error}"
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, said)
+# VmHWM is of this program alone; ru_maxrss would count the process that started it.
+status = Path("/proc/self/status").read_text()
+print(int(status.partition("VmHWM:")[2].split()[0]) // 1024, said)
 """
 
 
