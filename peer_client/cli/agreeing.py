@@ -6,11 +6,11 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from peer_client.cli.output import json_option, print_fields, print_json, print_table
+from peer_client.cli.output import json_option, print_fields, print_json
 
 if TYPE_CHECKING:
     from chaincode.records.study import Study
@@ -186,26 +186,30 @@ def _show(
         click.echo(f"warning: {warning}", err=True)
 
 
+#: Of a tensor's name in the table: so a line takes at most 80 columns.
+NAME_COLUMNS: Final = 28
+
+
 def print_starting_model(tensors: Sequence[TensorStatistics]) -> None:
     """Print a starting model's statistics beside those of a fresh draw, within 80 columns."""
-    click.echo()
-    print_table(
-        "starting model, beside a fresh draw",
-        ["tensor", "spread", "largest", "zeros", "alike", "rank 1", "unusual"],
-        [
-            (
-                each.name,
-                "-" if each.spread_ratio is None else f"x {each.spread_ratio:.2f}",
-                f"{each.largest:.3g}",
-                f"{each.zeros:.0%}",
-                f"{each.repeated:.0%}",
-                f"{each.rank_one:.0%}",
-                ", ".join(each.outlying) or "-",
-            )
-            for each in tensors
-        ],
-        width=80,
-    )
+    click.echo("\nstarting model, each tensor beside a fresh draw:")
+    head = ("tensor", "spread", "largest", "zeros", "alike", "rank 1")
+    click.echo(_row(head))
+    for each in tensors:
+        name = each.name
+        if len(name) > NAME_COLUMNS:
+            name = name[: NAME_COLUMNS - 1] + "…"
+        spread = "-" if each.spread_ratio is None else f"x {each.spread_ratio:.2f}"
+        shares = (f"{share:.0%}" for share in (each.zeros, each.repeated, each.rank_one))
+        click.echo(_row((name, spread, f"{each.largest:.3g}", *shares)))
+        if each.outlying:
+            click.echo(f"    unusual: {', '.join(each.outlying)}")
+
+
+def _row(cells: Sequence[str]) -> str:
+    """Return one line of the table of a starting model."""
+    name, *numbers = cells
+    return f"  {name:<{NAME_COLUMNS}}" + "".join(f"  {number:>7}" for number in numbers)
 
 
 def starting_warnings(tensors: Sequence[TensorStatistics] | None) -> list[str]:

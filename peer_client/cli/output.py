@@ -66,17 +66,8 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, sort_keys=True))
 
 
-def print_table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, width: int | None = None
-) -> None:
-    """Print a table to stdout, as wide as the terminal, or as it needs in a pipe.
-
-    Args:
-        title: Its title.
-        columns: Their heads.
-        rows: A value a column.
-        width: Columns of the screen that it may take; by itself where left out.
-    """
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print a table to stdout, as wide as the terminal, or as it needs in a pipe."""
     from rich.console import Console
     from rich.table import Table
 
@@ -85,9 +76,7 @@ def print_table(
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(cell_text(cell) for cell in row))
-    if width is None and not sys.stdout.isatty():
-        width = 200
-    Console(file=sys.stdout, width=width).print(table)
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def print_fields(title: str, fields: Sequence[tuple[str, Any]]) -> None:
