@@ -6,6 +6,7 @@ real network of that many organisations, of which four run ordering nodes.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -42,7 +43,7 @@ def topology_of(hospitals: int) -> str:
         document[kind] = [
             {**pattern, "Name": name, "Domain": f"{name}.example"} for name in NAMES[:count]
         ]
-    return str(yaml.safe_dump(document, sort_keys=False))
+    return json.dumps(document)  # JSON is YAML, and has no aliases
 
 
 def msps_of(hospitals: int) -> tuple[str, ...]:
