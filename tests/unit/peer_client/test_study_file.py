@@ -62,7 +62,7 @@ def test_hospitals_and_name_may_be_replaced() -> None:
         ("seed: 2026", "seed: 2026\ncolour: red", "unknown key 'colour'"),
         ("format: 1", "format: 2", r"line 4: format is 2"),
         ("seed: 2026", "seed: 2026\nseed: 1", "given twice"),
-        ("gate_margin: 0.1", "gate_margin: 2", "gate_margin is 2"),
+        ("gate_margin: 0.3", "gate_margin: 2", "gate_margin is 2"),
         ("local_steps: 24", "local_steps: 3", r"line \d+: local_steps is 3"),
         ("  size_px: 96", "  size_px: big", r"line \d+: size_px must be a whole number"),
     ],

@@ -122,14 +122,24 @@ def test_a_name_that_is_taken_is_refused_before_anything_is_asked(
 def test_a_wide_gate_warns(study: Commands, tmp_path: Path) -> None:
     wide = tmp_path / "study.yaml"
     text = FILE.read_text().replace("hospitals_file: ", f"hospitals_file: {EXAMPLES}/")
-    wide.write_text(text.replace("gate_margin: 0.1", "gate_margin: 0.5"))
+    wide.write_text(text.replace("gate_margin: 0.3", "gate_margin: 0.5"))
 
     result = study(FIRST, "propose", str(wide), "--dry-run", "--json")
 
     assert result.exit_code == 0, result.output
     assert "warning: the AUC may fall by 0.50" in result.stderr
     assert len(json.loads(result.stdout)["warnings"]) == 1
-    assert "warning" not in study.propose("--dry-run").stderr
+
+
+def test_a_narrow_gate_does_not_warn(study: Commands, tmp_path: Path) -> None:
+    narrow = tmp_path / "study.yaml"
+    text = FILE.read_text().replace("hospitals_file: ", f"hospitals_file: {EXAMPLES}/")
+    narrow.write_text(text.replace("gate_margin: 0.3", "gate_margin: 0.1"))
+
+    result = study(FIRST, "propose", str(narrow), "--dry-run", "--json")
+
+    assert result.exit_code == 0, result.output
+    assert "warning" not in result.stderr
 
 
 def test_the_text_is_approved_that_was_shown_and_its_digest_kept_here(
