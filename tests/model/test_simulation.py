@@ -24,7 +24,7 @@ from peer_client.simulation.simulate import simulate
 pytestmark = pytest.mark.tensorflow
 
 ROOT = Path(__file__).resolve().parents[2]
-RECIPE = Recipe(rounds=1, local_steps=2, adapt_steps=1, size_px=32)
+RECIPE = Recipe(rounds=1, local_steps=4, adapt_steps=1, size_px=32)
 
 
 def small_hospitals() -> tuple[HospitalData, ...]:
