@@ -47,6 +47,7 @@ from chaincode.records.study import (
     Weight,
     weights_digest,
 )
+from chaincode.records.terms import round_parameters
 from chaincode.roundkey import ntt, ring
 from chaincode.roundkey.expansion import expand
 from chaincode.roundkey.parameters import NOISE_BOUND, RING_DEGREE, SHARE_PRIME, derive
@@ -236,7 +237,8 @@ class Played:
         """Ask and parse the answer, as the first hospital where none is named."""
         texts = [str(a) for a in args]
         creator = self.creators[msp or self.study.msps[0]]
-        return json.loads(self.ledger.evaluate(creator, function, *texts))
+        answer = self.ledger.evaluate(creator, function, *texts, timestamp_s=self.now_s)
+        return json.loads(answer)
 
     def view(self) -> Ledger:
         """Return the ledger as a transaction of the first hospital would see it."""
@@ -312,7 +314,7 @@ class Played:
     def make_upload(self, msp: str, number: int = 1) -> Upload:
         """Encrypt zeros under a fresh secret, share the secret, fill the boxes with noise."""
         round_record = self.round(number)
-        parameters = derive(len(self.study.hospitals), self.study.bits, self.study.parameters)
+        parameters = round_parameters(self.study)
         rng = np.random.default_rng([self.seed, number, self.study.msps.index(msp)])
         secret = _binomial(rng, (RING_DEGREE,))
         errors = _binomial(rng, (parameters.polynomials + 1, RING_DEGREE))
@@ -445,8 +447,7 @@ class Played:
     @property
     def layout(self) -> UploadLayout:
         """Layout of an upload when all have joined."""
-        parameters = derive(len(self.study.hospitals), self.study.bits, self.study.parameters)
-        return UploadLayout(parameters.polynomials, len(self.study.hospitals))
+        return UploadLayout(round_parameters(self.study).polynomials, len(self.study.hospitals))
 
 
 def decoded(text: str) -> bytes:
