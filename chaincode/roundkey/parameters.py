@@ -1,7 +1,7 @@
 """Every number of the encryption, derived from hospitals, bits and parameter count.
 
 One function, `derive`, computes the threshold, the plaintext modulus, how many
-values share a slot, the sizes and the coalition that a study tolerates. Nothing
+values share a slot, the sizes, and how many hospitals may collude. Nothing
 else in the project types these numbers in. It refuses a combination that would
 be unsafe, would overflow or could fail to decrypt, and says why.
 
