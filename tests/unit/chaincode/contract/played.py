@@ -237,8 +237,7 @@ class Played:
         """Ask and parse the answer, as the first hospital where none is named."""
         texts = [str(a) for a in args]
         creator = self.creators[msp or self.study.msps[0]]
-        answer = self.ledger.evaluate(creator, function, *texts, timestamp_s=self.now_s)
-        return json.loads(answer)
+        return json.loads(self.ledger.evaluate(creator, function, *texts, timestamp_s=self.now_s))
 
     def view(self) -> Ledger:
         """Return the ledger as a transaction of the first hospital would see it."""
