@@ -77,7 +77,10 @@ def repetition_of(records: RoundRecords, threshold: int) -> Repetition | None:
         return None
     opened, contributors = record.opened_before, record.contributors_before
     answered = sum(bool(each.share_sum_sha256) for each in records.answers.values())
-    if record.state in ("REJECTED", "ABANDONED") and answered >= threshold:
+    # Hospitals that cheat may have kept their own answers back and opened the sum for themselves.
+    held_back = records.aggregate.cheating_max if records.aggregate else 0
+    may_be_opened = records.aggregate is not None and answered >= threshold - held_back
+    if record.state in ("REJECTED", "ABANDONED") and may_be_opened:
         opened, contributors = opened + 1, max(contributors, len(records.contributors))
     return Repetition(record.parent_sha256, opened, contributors) if opened else None
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from chaincode.records import terms
 from chaincode.records.study import (
     Architecture,
     Deadlines,
@@ -264,7 +265,7 @@ def assembled(
 
 def weights_of(listed: Sequence[WeightSpec], local_steps: int) -> tuple[Weight, ...]:
     """Return the weight manifest of a study with the clipping scales of round 1."""
-    clip_nano = LEARNING_RATE_NANO * local_steps
+    clip_nano = min(LEARNING_RATE_NANO * local_steps, terms.CLIP_NANO_MAX)
     return tuple(Weight(spec.name, spec.shape, spec.group, clip_nano) for spec in listed)
 
 

@@ -3,7 +3,7 @@
 A model is published when T hospitals computed the same digest and a majority of the hospitals
 that are not suspended voted for that very model. It is rejected when that can no longer come
 about, or when the answer deadline has passed without it. Votes come from
-`chaincode.contract.rules.vote_of`; the order in which confirmations arrive never matters.
+`chaincode.contract.rules.votes`; the order in which confirmations arrive never matters.
 """
 
 from __future__ import annotations

@@ -25,21 +25,22 @@ class SpoiledSums:
 def opened_before(ledger: Ledger, terms: Study, previous: Round | None) -> SpoiledSums:
     """Count the sums opened from the parent of the round that follows `previous`.
 
-    A rejected round opened its sum. A round that was given up did so where T share sums had come:
-    they are public, and anybody may add them.
+    A rejected round opened its sum. A round that was given up counts as opened where so many share
+    sums had come that hospitals which cheat could have opened it with the answers they kept back.
     """
     if previous is None or previous.state == RoundState.PUBLISHED.value:
         return SpoiledSums(0, 0)
     before = SpoiledSums(previous.opened_before, previous.contributors_before)
     total = register.found(ledger, Aggregate, keys.aggregate(terms.study, previous.round))
-    if total is None or not _was_opened(ledger, terms, previous):
+    if total is None or not _may_have_been_opened(ledger, terms, previous, total):
         return before
     most = max(before.contributors, len(total.contributors))
     return SpoiledSums(before.sums + 1, most)
 
 
-def _was_opened(ledger: Ledger, terms: Study, previous: Round) -> bool:
+def _may_have_been_opened(ledger: Ledger, terms: Study, previous: Round, total: Aggregate) -> bool:
     if previous.state == RoundState.REJECTED.value:
         return True
     answers = register.share_sums(ledger, terms.study, previous.round)
-    return sum(bool(answer.share_sum) for answer in answers.values()) >= terms.threshold
+    given = sum(bool(answer.share_sum) for answer in answers.values())
+    return given >= terms.threshold - total.cheating_max

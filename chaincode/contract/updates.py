@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
+from chaincode.contract import writing
 from chaincode.contract.rules import arguments, members, uploads
 from chaincode.contract.telling import tell_round
-from chaincode.contract.writing import check_first_time, put_new
 from chaincode.ledger import Ledger
 from chaincode.records import keys, states
 from chaincode.records.errors import SecondUpdateError
@@ -23,8 +23,7 @@ def put_chunk(ledger: Ledger, study: bytes, number: bytes, index: bytes) -> byte
     position = arguments.read_chunk_index(index)
     chunk = arguments.read_transient(ledger, "chunk")
     uploads.check_chunk(uploads.upload_layout(terms, round_record), position, len(chunk))
-    key = keys.chunk(terms.study, round_record.round, position)
-    ledger.put_private(keys.collection(msp), key, chunk)
+    writing.put_chunk(ledger, round_record, msp, position, chunk)
     return tell_round(ledger, "round.chunk", round_record)
 
 
@@ -46,7 +45,7 @@ def submit_update(ledger: Ledger, study: bytes, number: bytes, text: bytes) -> b
         place = (keys.collection(msp), keys.chunk(terms.study, round_record.round, index))
         if along is not None and index == layout.chunks - 1:
             found = hashlib.sha256(along).digest()
-            ledger.put_private(*place, along)
+            writing.put_chunk(ledger, round_record, msp, index, along)
         else:
             found = ledger.private_hash(*place)
         uploads.check_chunk_hash(
@@ -54,7 +53,7 @@ def submit_update(ledger: Ledger, study: bytes, number: bytes, text: bytes) -> b
         )
     marker = uploads.check_unspent(ledger, terms, manifest.ciphertext_sha256)
     key = keys.update(terms.study, round_record.round, msp)
-    put_new(ledger, {key: manifest, marker: Use(terms.study, round_record.round, msp)})
+    writing.put_new(ledger, {key: manifest, marker: Use(terms.study, round_record.round, msp)})
     return tell_round(ledger, "round.update", round_record)
 
 
@@ -68,7 +67,7 @@ def _chunk_along(ledger: Ledger, layout: UploadLayout) -> bytes | None:
 
 
 def _check_no_update_yet(ledger: Ledger, round_record: Round, msp: str) -> None:
-    check_first_time(
+    writing.check_first_time(
         ledger,
         keys.update(round_record.study, round_record.round, msp),
         SecondUpdateError,

@@ -1,8 +1,8 @@
-"""The only two ways in which the contract writes a public record.
+"""The only ways in which the contract writes anything.
 
 A record is written once and never changed or deleted: what one hospital has read and acted on is
 what every other will read (docs/security.md). The round's own record alone is written again, along
-its table of states.
+its table of states. A chunk, which is private and not yet in a manifest, may be sent again.
 """
 
 from __future__ import annotations
@@ -60,3 +60,9 @@ def put_round(ledger: Ledger, before: Round | None, after: Round) -> None:
             f"round {before.round} of {before.study} cannot go from {before.state} to {after.state}"
         )
     ledger.put_state(key, after.to_bytes())
+
+
+def put_chunk(ledger: Ledger, round_record: Round, msp: str, index: int, chunk: bytes) -> None:
+    """Write a chunk of an upload that has no manifest yet into its owner's collection."""
+    key = keys.chunk(round_record.study, round_record.round, index)
+    ledger.put_private(keys.collection(msp), key, chunk)

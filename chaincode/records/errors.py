@@ -2,7 +2,7 @@
 
 A family fixes the exit code, the hint and the page in docs/errors; a rule is a subclass whose
 name reaches the client as ``RuleName: sentence``, the message of the chaincode's answer. Nothing
-here decides anything: `chaincode.contract.rules` and its neighbours raise these.
+here decides anything: the rules of `chaincode.contract` and `chaincode.records` raise these.
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ class NotWithdrawableError(AgreementError):
 
 
 class TooManyProposalsError(AgreementError):
-    """The hospital has as many open proposals as one may have."""
+    """The hospital has as many proposals that wait or were taken back as one may have."""
 
 
 # --- 36: once only ---------------------------------------------------------------------------

@@ -32,8 +32,7 @@ def check_hospital_client(certificate: x509.Certificate) -> None:
     Raises:
         ClientIdentityError: It has another role, or lacks the attribute.
     """
-    units = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
-    roles = [str(unit.value) for unit in units]
+    roles = _roles(certificate)
     if roles != [ROLE]:
         raise ClientIdentityError(
             f"the signer has the role {', '.join(roles) or 'none'}; a hospital acts by its "
@@ -60,10 +59,23 @@ def check_hospital_client_pem(certificate_pem: bytes) -> None:
     check_hospital_client(certificate)
 
 
+def _roles(certificate: x509.Certificate) -> list[str]:
+    try:
+        units = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
+    except ValueError:  # names are decoded only when they are read
+        return []
+    return [str(unit.value) for unit in units]
+
+
 def _attributes(certificate: x509.Certificate) -> dict[str, object]:
     try:
         extension = certificate.extensions.get_extension_for_oid(ObjectIdentifier(ATTRIBUTE_OID))
-    except (x509.ExtensionNotFound, ValueError):
+    except (
+        x509.ExtensionNotFound,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+        ValueError,
+    ):
         return {}
     if not isinstance(extension.value, x509.UnrecognizedExtension):
         return {}

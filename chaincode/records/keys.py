@@ -3,7 +3,7 @@ r"""Names of everything the contract keeps: composite keys and collections.
 Fabric's composite keys are ``\0 kind \0 attribute \0 ... attribute \0`` (fabric-chaincode-go,
 shim/stub.go). There is one key for each (study, round, hospital) and no shared counter, so that
 hospitals never write the same key. Names with characters outside a narrow set are refused by
-`chaincode.contract.rules` before they come here.
+`chaincode.contract.rules.arguments` before they come here.
 """
 
 from __future__ import annotations

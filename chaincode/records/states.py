@@ -2,9 +2,9 @@
 
 `after` refuses, with RoundStateError, every event that the table does not have for the round's
 state. `moved` gives the round's next record with its times. There is no clock: time is the
-proposal's timestamp, never earlier than the round's last change, and never later than a week after
-what was last awaited. The peers refuse proposals far from their own clocks (`network.clock`);
-should that fail, a wrong time delays a study by days and cannot stop it.
+proposal's timestamp, never earlier than the round's last change. The peers refuse proposals far
+from their own clocks (`network.clock`). Should that fail, a recorded time that leads a proposal's
+by more than a week counts as wrong: it delays a study by days at most and cannot stop it.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ TRANSITIONS: Final[Mapping[tuple[RoundState | None, RoundEvent], RoundState]] = 
     (_S.OPENED, _E.REJECT): _S.REJECTED,
 }
 
-#: How far a proposal's time may lead beyond a round's last change or deadline, seconds: a study
-#: may rest for so long between two rounds without its clock falling behind.
-STEP_MAX_S: Final = 7 * 24 * 3600
+#: A round's recorded time that leads a proposal's by more was set by a wrong clock, seconds. A
+#: study may rest between two rounds for as long as it likes: only a lead counts.
+LEAD_MAX_S: Final = 7 * 24 * 3600
 
 #: States that a round never leaves.
 ENDED: Final = frozenset({_S.PUBLISHED, _S.REJECTED, _S.ABANDONED})
@@ -98,15 +98,25 @@ def has_ended(round_record: Round) -> bool:
 def time_of(round_record: Round, timestamp_s: int) -> int:
     """Return the time that a proposal sets, in seconds since 1970 UTC.
 
-    Never earlier than the round's last change, never later than `STEP_MAX_S` after the last change
-    or the deadline, whichever is later.
+    Never earlier than the round's last change, unless that was set by a wrong clock.
     """
-    latest_s = max(round_record.changed_at_s, round_record.deadline_s) + STEP_MAX_S
-    return min(max(timestamp_s, round_record.changed_at_s), latest_s)
+    if clock_was_wrong(round_record, timestamp_s):
+        return timestamp_s
+    return max(timestamp_s, round_record.changed_at_s)
+
+
+def clock_was_wrong(round_record: Round, timestamp_s: int) -> bool:
+    """Say whether a round's last change lies too far after a proposal to be true."""
+    return round_record.changed_at_s - timestamp_s > LEAD_MAX_S
 
 
 def deadline_passed(round_record: Round, timestamp_s: int) -> bool:
-    """Say whether the present state need wait no longer."""
+    """Say whether the present state need wait no longer.
+
+    A deadline that a wrong clock has set is not waited for.
+    """
+    if clock_was_wrong(round_record, timestamp_s):
+        return True
     return time_of(round_record, timestamp_s) >= round_record.deadline_s
 
 

@@ -3,14 +3,14 @@
 A study never changes: its SHA-256 is what each hospital approves. It names the hospitals with
 their evaluation points, the ordering, the thresholds, the weights with their clipping scales and
 who averages them, and the deadlines. This module reads and writes it; whether the terms are safe
-is decided in `chaincode.contract.rules`.
+is decided in `chaincode.records.terms`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 from chaincode.records.canonical import (
     Count,
@@ -28,6 +28,9 @@ from chaincode.records.canonical import (
     plain,
     sha256_hex,
 )
+
+#: Tensors of a study: its record is read again and again, and by every query over all studies.
+TENSORS_MAX: Final = 1000
 
 GROUP_ALL = "all"
 GROUP_MASKS = "masks"
@@ -139,7 +142,7 @@ class Study(Record):
     rounds: Annotated[int, Range(1, 999_999)]
     local_steps: Annotated[int, Range(1, 10**9)]
     seed: Count
-    weights: Annotated[tuple[Weight, ...], Length(1, 10_000)]
+    weights: Annotated[tuple[Weight, ...], Length(1, TENSORS_MAX)]
     weights_sha256: Sha256
     initial_model_sha256: Sha256
     deadlines_s: Deadlines

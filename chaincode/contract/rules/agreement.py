@@ -16,8 +16,10 @@ from chaincode.records.errors import (
 )
 from chaincode.records.study import Study
 
-#: Open proposals that a hospital may have: a query reads all studies of the channel.
+#: Proposals not yet in force that a hospital may have approved, and proposals that it may take back
+#: for ever: a query reads all studies of the channel, and a record is never deleted.
 PROPOSALS_MAX: Final = 8
+WITHDRAWALS_MAX: Final = 64
 
 
 def check_new_study(ledger: Ledger, terms: Study) -> None:
@@ -86,17 +88,25 @@ def check_few_proposals(ledger: Ledger, msp: str) -> None:
     """Check that a hospital has not proposed too much that nobody took up.
 
     Raises:
-        TooManyProposalsError: It has.
+        TooManyProposalsError: It has: of proposals that wait, or of proposals taken back.
     """
-    waiting = []
+    waiting: list[str] = []
+    withdrawn = 0
     for _, value in ledger.states(keys.STUDY):
         terms = Study.from_bytes(value)
         approved = register.approvals(ledger, terms.study)
-        taken_back = register.withdrawal(ledger, terms.study) is not None
-        if msp in approved and not taken_back and len(approved) < terms.majority:
+        if msp not in approved or len(approved) >= terms.majority:
+            continue
+        if register.withdrawal(ledger, terms.study) is None:
             waiting.append(terms.study)
+        else:
+            withdrawn += 1
+    if withdrawn >= WITHDRAWALS_MAX:
+        raise TooManyProposalsError(
+            f"{msp} has proposed and withdrawn {withdrawn} studies; no more are taken"
+        )
     if len(waiting) >= PROPOSALS_MAX:
         raise TooManyProposalsError(
-            f"{msp} waits for others to approve {', '.join(waiting[:PROPOSALS_MAX])}; withdraw one "
-            "of its own before it proposes another"
+            f"{msp} has approved {', '.join(waiting[:PROPOSALS_MAX])}, which are not in force yet; "
+            "it may propose again when one of them is, or when it has withdrawn one"
         )

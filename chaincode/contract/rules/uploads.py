@@ -52,23 +52,21 @@ def upload_layout(terms: Study, round_record: Round) -> UploadLayout:
     return UploadLayout(round_parameters(terms).polynomials, len(round_record.joined))
 
 
-def check_chunk(layout_: UploadLayout, index: int, size: int) -> None:
+def check_chunk(layout: UploadLayout, index: int, size: int) -> None:
     """Check a chunk's number and length.
 
     Raises:
         ChunkIndexError: The upload has no such chunk.
         ChunkSizeError: The chunk has another length.
     """
-    if index >= layout_.chunks:
-        raise ChunkIndexError(f"an upload has {layout_.chunks} chunks, none is number {index}")
-    expected = layout_.chunk_bytes(index)
+    if index >= layout.chunks:
+        raise ChunkIndexError(f"an upload has {layout.chunks} chunks, none is number {index}")
+    expected = layout.chunk_bytes(index)
     if size != expected:
         raise ChunkSizeError(f"chunk {index} has {size} bytes, it must have {expected}")
 
 
-def check_manifest(
-    manifest: Manifest, round_record: Round, msp: str, layout_: UploadLayout
-) -> None:
+def check_manifest(manifest: Manifest, round_record: Round, msp: str, layout: UploadLayout) -> None:
     """Check that a manifest is of this hospital, this round, its joined and its layout.
 
     Raises:
@@ -85,11 +83,11 @@ def check_manifest(
     if manifest.joined_sha256 != round_record.joined_sha256:
         raise ManifestJoinedError("the manifest was written for other joined hospitals")
     sizes = [chunk.bytes for chunk in manifest.chunks]
-    expected = [layout_.chunk_bytes(index) for index in range(layout_.chunks)]
-    if manifest.upload_bytes != layout_.upload_bytes or sizes != expected:
+    expected = [layout.chunk_bytes(index) for index in range(layout.chunks)]
+    if manifest.upload_bytes != layout.upload_bytes or sizes != expected:
         raise ManifestSizeError(
             f"the manifest has {manifest.upload_bytes} bytes in {len(sizes)} chunks, the round's "
-            f"layout has {layout_.upload_bytes} bytes in {len(expected)} chunks"
+            f"layout has {layout.upload_bytes} bytes in {len(expected)} chunks"
         )
 
 

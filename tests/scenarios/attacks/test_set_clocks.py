@@ -9,11 +9,13 @@ import pytest
 from chaincode.contract.rules import turns
 from chaincode.memory_ledger import MemoryEndorseError, MemoryLedger
 from chaincode.records import states
+from chaincode.records.errors import AbandonTooEarlyError
 from network.clock import TIME_WINDOW_S
 from tests.unit.chaincode.contract.played import MSPS, START_S, Played
 
 EAST, NORTH, SOUTH, WEST = MSPS
 YEAR_2100 = 4_102_444_800
+DAY_S = 24 * 3600
 
 
 class ClockedPlayed(Played):
@@ -59,40 +61,71 @@ def test_switched_off_window_lets_one_hospital_choose_the_contributors(
     assert WEST not in {each.msp for each in played.aggregate_record().contributors}
 
 
-def stopped_clock(played: Played) -> Played:
-    """Publish a round, open the next one in the year 2100, then let a week and a minute pass."""
-    played.to_published()
+def set_to_2100(number: int) -> Played:
+    """Open a round with a proposal of the year 2100; peers have no clock. Return to the present."""
+    played = Played().agree() if number == 1 else Played().to_published()
     played.now_s = YEAR_2100
-    played.open(2)
-    played.now_s = START_S + states.STEP_MAX_S + 60
+    played.open(number)
+    played.now_s = START_S + 60
     return played
 
 
-def test_a_clock_that_was_set_to_2100_delays_a_study_by_a_week_at_most() -> None:
-    played = stopped_clock(Played())
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_clock_that_was_set_to_2100_does_not_stop_a_study(number: int) -> None:
+    played = set_to_2100(number)
+    assert played.round(number).deadline_s > YEAR_2100
 
-    played.submit(NORTH, "abandon", "lungs", 2, "nobody joined")
-    played.open(3)
+    played.submit(NORTH, "abandon", "lungs", number, "nobody joined")
+    played.open(number + 1)
 
-    assert played.round(2).opened_at_s == START_S + states.STEP_MAX_S
-    assert played.round(3).state == "OPEN"
+    assert played.round(number + 1).opened_at_s == START_S + 60
 
 
-def test_switched_off_bound_of_a_step_stops_the_study_for_ever(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_round_of_the_year_2100_goes_on_with_those_who_joined(number: int) -> None:
+    played = set_to_2100(number).join(*MSPS[:3], number=number)
+
+    played.close(number)
+
+    assert played.round(number).joined == MSPS[:3]
+    assert played.round(number).deadline_s == START_S + 60 + played.study.deadlines_s.submit
+
+
+def test_a_clock_that_was_set_a_week_ahead_delays_a_study_by_a_week() -> None:
+    played = Played().agree().wait(states.LEAD_MAX_S).open().wait(-states.LEAD_MAX_S)
+    with pytest.raises(MemoryEndorseError, match="AbandonTooEarlyError"):
+        played.submit(NORTH, "abandon", "lungs", 1, "nobody joined")
+
+    played.wait(states.LEAD_MAX_S + played.study.deadlines_s.join)
+    played.submit(NORTH, "abandon", "lungs", 1, "nobody joined")
+
+    assert played.round().state == "ABANDONED"
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_switched_off_bound_of_a_lead_stops_the_study_for_ever(
+    number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(states, "STEP_MAX_S", YEAR_2100)
-    played = Played()
-    played.to_published()
-    played.now_s = YEAR_2100
-    played.open(2)
-    played.now_s = START_S + 10 * 365 * 24 * 3600
+    monkeypatch.setattr(states, "LEAD_MAX_S", YEAR_2100)
+    played = set_to_2100(number).wait(10 * 365 * DAY_S)
 
     with pytest.raises(MemoryEndorseError, match="AbandonTooEarlyError"):
-        played.submit(NORTH, "abandon", "lungs", 2, "nobody joined")
+        played.submit(NORTH, "abandon", "lungs", number, "nobody joined")
 
 
-def test_a_long_deadline_can_pass_in_one_step() -> None:
-    record = replace(Played().to_open().round(), deadline_s=START_S + 90 * 24 * 3600)
+def test_a_study_that_rested_for_months_gives_everybody_the_whole_deadline() -> None:
+    played = Played().to_published().wait(90 * DAY_S).open(2).join(*MSPS[:3], number=2)
+    with pytest.raises(MemoryEndorseError, match="JoinsAwaitedError"):
+        played.wait(played.study.deadlines_s.join - 1).close(2)
 
-    turns.check_deadline_passed(record, START_S + 91 * 24 * 3600)
+    played.wait(1).close(2)
+
+    assert played.round(2).joined == MSPS[:3]
+
+
+def test_a_deadline_of_months_passes_when_it_has_passed() -> None:
+    record = replace(Played().to_open().round(), deadline_s=START_S + 90 * DAY_S)
+
+    turns.check_deadline_passed(record, START_S + 91 * DAY_S)
+    with pytest.raises(AbandonTooEarlyError):
+        turns.check_deadline_passed(record, START_S + 89 * DAY_S)

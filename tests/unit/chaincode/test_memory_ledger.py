@@ -18,6 +18,7 @@ from chaincode.memory_ledger import (
     MemoryLedger,
 )
 from chaincode.records.keys import composite
+from network.quorum import hospital_quorum
 
 HOSPITALS = ("AMSP", "BMSP", "CMSP", "DMSP")
 A = Creator("AMSP", b"certificate of a")
@@ -167,7 +168,18 @@ def test_same_transaction_twice_is_a_duplicate(ledger: MemoryLedger) -> None:
     assert ledger.commit(simulation, simulation) == (VALID, DUPLICATE_TXID)
 
 
-def test_public_write_without_a_majority_of_hospitals_is_invalid(ledger: MemoryLedger) -> None:
+@pytest.mark.parametrize(("hospitals", "needed"), [(4, 3), (5, 4), (7, 5), (10, 7), (20, 14)])
+def test_public_write_needs_t_hospitals_and_not_a_majority(hospitals: int, needed: int) -> None:
+    names = [f"H{number}MSP" for number in range(hospitals)]
+    ledger = MemoryLedger(small_contract, hospitals=names)
+
+    assert needed == hospital_quorum(hospitals) == ledger.endorsers_needed
+    with pytest.raises(MemoryCommitError, match=ENDORSEMENT_POLICY_FAILURE):
+        ledger.submit(A, "put", "k", "v", endorsers=names[: needed - 1])
+    ledger.submit(A, "put", "k", "v", endorsers=names[:needed])
+
+
+def test_public_write_without_t_hospitals_changes_nothing(ledger: MemoryLedger) -> None:
     with pytest.raises(MemoryCommitError) as caught:
         ledger.submit(A, "put", "k", "v", endorsers=["AMSP", "BMSP"])
 

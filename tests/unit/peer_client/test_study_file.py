@@ -45,6 +45,15 @@ def test_the_same_file_gives_the_same_text_and_survives_the_ledger() -> None:
     assert network_of(first).size_px == 96
 
 
+@pytest.mark.parametrize("local_steps", [4, 24, 6_666, 6_667, 1_000_000])
+def test_clipping_scales_of_any_number_of_steps_are_ones_the_chaincode_takes(
+    tmp_path: Path, local_steps: int
+) -> None:
+    text = TEXT.replace("local_steps: 24", f"local_steps: {local_steps}")
+
+    check_terms(study_of(read_plan(written(tmp_path, text)), BFT, genesis_sha256=GENESIS))
+
+
 def test_hospitals_and_name_may_be_replaced() -> None:
     plan = read_plan(EXAMPLES / "study.yaml")
 

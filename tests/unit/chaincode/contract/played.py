@@ -47,6 +47,7 @@ from chaincode.records.study import (
     Weight,
     weights_digest,
 )
+from chaincode.records.terms import round_parameters
 from chaincode.roundkey import ntt, ring
 from chaincode.roundkey.expansion import expand
 from chaincode.roundkey.parameters import NOISE_BOUND, RING_DEGREE, SHARE_PRIME, derive
@@ -312,7 +313,7 @@ class Played:
     def make_upload(self, msp: str, number: int = 1) -> Upload:
         """Encrypt zeros under a fresh secret, share the secret, fill the boxes with noise."""
         round_record = self.round(number)
-        parameters = derive(len(self.study.hospitals), self.study.bits, self.study.parameters)
+        parameters = round_parameters(self.study)
         rng = np.random.default_rng([self.seed, number, self.study.msps.index(msp)])
         secret = _binomial(rng, (RING_DEGREE,))
         errors = _binomial(rng, (parameters.polynomials + 1, RING_DEGREE))
@@ -445,8 +446,7 @@ class Played:
     @property
     def layout(self) -> UploadLayout:
         """Layout of an upload when all have joined."""
-        parameters = derive(len(self.study.hospitals), self.study.bits, self.study.parameters)
-        return UploadLayout(parameters.polynomials, len(self.study.hospitals))
+        return UploadLayout(round_parameters(self.study).polynomials, len(self.study.hospitals))
 
 
 def decoded(text: str) -> bytes:

@@ -14,7 +14,7 @@ import pytest
 from chaincode.contract.rules.agreement import PROPOSALS_MAX
 from chaincode.memory_ledger import MemoryEndorseError
 from chaincode.records.errors import RuleError, from_message, rules
-from tests.unit.chaincode.contract.played import Played, make_study
+from tests.unit.chaincode.contract.played import MSPS, Played, make_study
 from tests.unit.chaincode.contract.rules import (  # noqa: F401  (each adds its rows to the table)
     agreement,
     answers,
@@ -97,6 +97,19 @@ def test_a_withdrawn_proposal_makes_room_for_another() -> None:
         played.submit(EAST, "propose_study", make_study(study=f"lungs{number}").to_bytes())
     played.submit(EAST, "withdraw_study", "lungs0")
 
+    played.submit(EAST, "propose_study", make_study(study="another").to_bytes())
+
+
+def test_a_study_in_force_makes_room_for_another_proposal() -> None:
+    played = Played().agree()
+    for number in range(PROPOSALS_MAX):
+        played.submit(EAST, "propose_study", make_study(study=f"lungs{number}").to_bytes())
+
+    with pytest.raises(MemoryEndorseError, match="TooManyProposalsError"):
+        played.submit(EAST, "propose_study", make_study(study="another").to_bytes())
+    for msp in MSPS[1:3]:
+        study = make_study(study="lungs0")
+        played.submit(msp, "approve_study", "lungs0", study.sha256)
     played.submit(EAST, "propose_study", make_study(study="another").to_bytes())
 
 

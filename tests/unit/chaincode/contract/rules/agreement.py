@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chaincode.contract.rules.agreement import PROPOSALS_MAX
+from chaincode.contract.rules.agreement import PROPOSALS_MAX, WITHDRAWALS_MAX
 from chaincode.records import register
-from chaincode.records.study import Deadlines, Ordering, StudyHospital, Weight, weights_digest
+from chaincode.records.study import (
+    TENSORS_MAX,
+    Deadlines,
+    Ordering,
+    StudyHospital,
+    Weight,
+    weights_digest,
+)
 from chaincode.records.terms import CLIP_NANO_MAX, CLIP_NANO_MIN
 from tests.unit.chaincode.contract.played import MSPS, Played, make_study
 from tests.unit.chaincode.contract.rules.table import EAST, NORTH, WEST, propose, row
@@ -165,6 +172,16 @@ def _() -> object:
     return played
 
 
+@row("TooManyProposalsError", "one more proposal than a hospital may take back")
+def _() -> object:
+    played = Played()
+    for number in range(WITHDRAWALS_MAX + 1):
+        study = make_study(study=f"lungs{number}")
+        played.submit(EAST, "propose_study", study.to_bytes())
+        played.submit(EAST, "withdraw_study", study.study)
+    return played
+
+
 # --- terms -----------------------------------------------------------------------------------
 
 
@@ -269,6 +286,12 @@ def _() -> object:
 @row("WeightManifestError", "a clipping scale coarser than any change")
 def _() -> object:
     weights = (Weight("a", (3,), "all", CLIP_NANO_MAX + 1),)
+    return propose(weights=weights, weights_sha256=weights_digest(weights))
+
+
+@row("RecordError", "more tensors than a study may have")
+def _() -> object:
+    weights = tuple(Weight(f"a{number}", (1,), "all", CLIP) for number in range(TENSORS_MAX + 1))
     return propose(weights=weights, weights_sha256=weights_digest(weights))
 
 
