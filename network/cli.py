@@ -33,11 +33,11 @@ from network.consortium.founding import found_alone, found_consortium, with_port
 from network.consortium.leftovers import prune_builds, prune_logs
 from network.consortium.member import CHAINCODE, ORDERER, PEER, TOPOLOGY_FILE
 from network.consortium.nodes import Host
-from network.consortium.progress import TerminalReporter
 from network.consortium.status import MemberStatus, consortium_status
 from network.consortium.topology import Topology
 from network.errors import NetworkError
 from network.fabric.binaries import find_binaries
+from network.runtime.progress import TerminalProgress
 
 DISTRIBUTION = "capsule-consortium"
 #: What nodes and chaincode services may see of this program's environment.
@@ -215,7 +215,7 @@ def up(foreground: bool, members: tuple[str, ...], root: Path, as_json: bool) ->
         directories,
         directories[0].topology(),
         host(),
-        TerminalReporter(quiet=as_json),
+        TerminalProgress(quiet=as_json),
         datetime.now(UTC),
         # Members of other hosts are brought up by other people, in their own time.
         PATIENT if members else Limits(),

@@ -49,7 +49,7 @@ _Item = TypeVar("_Item")
 
 
 class Reporter(Protocol):
-    """Shows what is being done; `network.consortium.progress` has one for the terminal."""
+    """Shows what is being done; `network.runtime.progress` has one for the terminal."""
 
     def step(self, text: str, expected_s: float) -> AbstractContextManager[object]:
         """Show a step while it lasts, with an estimate of its seconds."""

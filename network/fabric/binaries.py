@@ -19,7 +19,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import venv
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,6 +27,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from network.errors import NetworkError
+from network.runtime.pace import every, remaining
 
 VERSION: Final = "3.1.1"
 PROGRAMS: Final = ("peer", "orderer", "configtxgen", "configtxlator", "cryptogen")
@@ -209,24 +209,14 @@ def _run(command: Sequence[str | Path], environment: Mapping[str, str], what: st
 @contextmanager
 def _progress(say: Say, what: str, expected_s: float) -> Iterator[None]:
     """Say every ten seconds how far a step is; the estimate was seen on two cores."""
-    ended = threading.Event()
-    started = time.monotonic()
 
-    def tell() -> None:
-        while not ended.wait(10):
-            elapsed = time.monotonic() - started
-            left = expected_s - elapsed
-            guess = f"about {left:.0f} s left" if left > 1 else "longer than usual"
-            say(f"{what}: {elapsed:.0f} s, {guess}")
+    def tell(elapsed_s: float) -> None:
+        say(f"{what}: {elapsed_s:.0f} s, {remaining(expected_s, elapsed_s)}")
 
     say(f"{what} (about {expected_s:.0f} s)")
-    thread = threading.Thread(target=tell, daemon=True)
-    thread.start()
-    try:
+    started = time.monotonic()
+    with every(10.0, tell):
         yield
-    finally:
-        ended.set()
-        thread.join()
     say(f"{what}: done ({time.monotonic() - started:.0f} s)")
 
 

@@ -8,7 +8,6 @@ bar with an estimate on a terminal, a line now and then in a pipe or a log.
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,8 @@ from typing import Final, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
+
+from network.runtime.pace import every, remaining
 
 #: Nothing is shown of what is over sooner.
 SHOWN_AFTER_S: Final = 2.0
@@ -38,10 +39,6 @@ class Progress(Protocol):
         """
 
 
-def no_progress(done: int, total: int, text: str) -> None:
-    """Show nothing."""
-
-
 def estimate(done: int, total: int, elapsed_s: float) -> str:
     """Return the seconds left in words, by the pace so far; empty where nothing is known.
 
@@ -51,16 +48,6 @@ def estimate(done: int, total: int, elapsed_s: float) -> str:
     if not 0 < done < total:
         return ""
     return f"about {elapsed_s / done * (total - done):.0f} s left"
-
-
-def remaining(expected_s: float, elapsed_s: float) -> str:
-    """Return the seconds left in words, by what the work usually takes.
-
-    >>> remaining(60.0, 20.0), remaining(60.0, 70.0)
-    ('about 40 s left', 'longer than usual')
-    """
-    left_s = expected_s - elapsed_s
-    return f"about {left_s:.0f} s left" if left_s > 1 else "longer than usual"
 
 
 class TerminalProgress:
@@ -120,41 +107,34 @@ class TerminalProgress:
             yield
             return
         begun_s = self._monotonic()
-        pace_s = 0.5 if self._console.is_terminal else min(LINE_EVERY_S, max(2.0, expected_s / 3))
-        ended = threading.Event()
-
-        def show() -> None:
-            while not ended.wait(pace_s):
-                elapsed_s = self._monotonic() - begun_s
-                left = remaining(expected_s, elapsed_s)
-                if self._console.is_terminal:
-                    self._text = text
-                    self._bar(int(10 * elapsed_s), int(10 * expected_s), left)
-                else:
-                    line = f"{text}: {elapsed_s:.0f} s, {left}"
-                    self._console.print(line, highlight=False)
-
-        thread = threading.Thread(target=show, daemon=True)
-        thread.start()
-        try:
+        show = self._step_bar if self._console.is_terminal else self._step_lines
+        with show(text, expected_s):
             yield
-        finally:
-            ended.set()
-            thread.join()
-            self._stop()
         self._console.print(f"{text}: {self._monotonic() - begun_s:.1f} s", highlight=False)
+
+    @contextmanager
+    def _step_bar(self, text: str, expected_s: float) -> Iterator[None]:
+        with _bars(self._console, TextColumn(f"of about {max(expected_s, 1):.0f} s")) as bars:
+            task = bars.add_task(text, total=expected_s)
+
+            def tell(elapsed_s: float) -> None:
+                bars.update(task, completed=min(elapsed_s, expected_s))
+
+            with every(0.1, tell):
+                yield
+
+    @contextmanager
+    def _step_lines(self, text: str, expected_s: float) -> Iterator[None]:
+        def tell(elapsed_s: float) -> None:
+            line = f"{text}: {elapsed_s:.0f} s, {remaining(expected_s, elapsed_s)}"
+            self._console.print(line, highlight=False)
+
+        with every(SHOWN_AFTER_S if expected_s < LINE_EVERY_S else LINE_EVERY_S, tell):
+            yield
 
     def _bar(self, done: int, total: int, left: str) -> None:
         if self._bars is None:
-            self._bars = Bars(
-                SpinnerColumn(),
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TimeElapsedColumn(),
-                TextColumn("{task.fields[left]}"),
-                console=self._console,
-                transient=True,
-            )
+            self._bars = _bars(self._console, TextColumn("{task.fields[left]}"))
             self._bars.start()
             self._bars.add_task(self._text, total=None, left="")
         task = self._bars.tasks[0].id
@@ -177,3 +157,16 @@ class TerminalProgress:
         traceback: TracebackType | None,
     ) -> None:
         self._stop()
+
+
+def _bars(console: Console, last: TextColumn) -> Bars:
+    """Return a display of bars that disappears when the work ends."""
+    return Bars(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        last,
+        console=console,
+        transient=True,
+    )

@@ -14,11 +14,11 @@ from network.consortium.bring_up import BringUp, open_members
 from network.consortium.certificates import CertificateAuthority, KeyPair
 from network.consortium.nodes import Host
 from network.consortium.ordering import read_ordering
-from network.consortium.progress import TerminalReporter
 from network.consortium.topology import CertificateSubject
 from network.fabric.binaries import PROGRAMS, find_binaries
 from network.gateway.errors import EvaluateError
 from network.gateway.gateway import Gateway
+from network.runtime.progress import TerminalProgress
 from network.wire.identity import Identity, load_identity
 from tests.support.fabric_network import (
     REPOSITORY,
@@ -163,7 +163,7 @@ def test_changed_chaincode_section_is_the_next_sequence_on_the_same_ledger(tmp_p
                 directories,
                 directories[0].topology(),
                 host,
-                TerminalReporter(quiet=True),
+                TerminalProgress(quiet=True),
                 datetime.now(UTC),
             )
             run.run()
