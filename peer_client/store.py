@@ -34,7 +34,13 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from network.runtime.files import flush_folder, write_durably
+from network.runtime.files import (
+    FileTooLargeError,
+    append_durably,
+    flush_folder,
+    read_bounded,
+    write_durably,
+)
 from peer_client.errors import AlreadyRunningError, StoreError
 from peer_client.stored_arrays import read_arrays
 
@@ -87,20 +93,13 @@ def read_file(path: Path, bytes_max: int = FILE_BYTES_MAX) -> bytes | None:
         StoreError: It cannot be read, or is larger.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(bytes_max + 1) if _size(file) <= bytes_max else None
-        if content is None or len(content) > bytes_max:
-            raise StoreError(f"{path} is larger than {bytes_max} bytes")
-        return content
+        return read_bounded(path, bytes_max)
     except FileNotFoundError:
         return None
+    except FileTooLargeError as error:
+        raise StoreError(f"{path} is larger than {bytes_max} bytes") from error
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
-
-
-def _size(file: IO[bytes]) -> int:
-    """Return a file's size in bytes; of what has none, such as a pipe, 0."""
-    return os.fstat(file.fileno()).st_size
 
 
 class StudyStore:
@@ -210,12 +209,10 @@ class StudyStore:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             is_new = not path.exists()
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            with os.fdopen(descriptor, "ab", buffering=0) as file:
-                before = os.fstat(descriptor).st_size
-                if file.write(lines) != len(lines):
-                    os.ftruncate(descriptor, before)
-                    raise OSError(0, "the disk took only a part")
-                os.fsync(descriptor)
+            try:
+                append_durably(descriptor, lines)
+            finally:
+                os.close(descriptor)
             if is_new:
                 flush_folder(path.parent)
         except OSError as error:

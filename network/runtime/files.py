@@ -7,6 +7,7 @@ half of it. OSError passes to the caller, who knows which of its own errors it m
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -74,6 +75,26 @@ def write_durably(path: Path, content: bytes, *, mode: int = PRIVATE) -> None:
     """
     with durable_file(path, mode=mode) as file:
         file.write(content)
+
+
+def append_durably(descriptor: int, content: bytes) -> None:
+    """Append to an open file, flushed to the disk, all or nothing.
+
+    Args:
+        descriptor: A file opened with O_APPEND.
+        content: What follows.
+
+    Raises:
+        OSError: It cannot be written; the file is as long as before.
+    """
+    length = os.fstat(descriptor).st_size
+    try:
+        if os.write(descriptor, content) != len(content):
+            raise OSError(errno.ENOSPC, "the disk took only a part")
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, length)
+        raise
 
 
 def flush_folder(folder: Path) -> None:

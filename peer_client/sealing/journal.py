@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from network.runtime.files import append_durably, flush_folder
 from peer_client.sealing.errors import JournalError, ShareRefusedError, SpentUpdateError
 
 UPLOAD = "upload"
@@ -54,7 +55,7 @@ class Journal:
         try:
             self._lock()
             self._entries = self._read()
-            _sync_folder(path.parent)
+            flush_folder(path.parent)  # the name of a new file must survive a power cut too
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -228,25 +229,11 @@ class Journal:
 
     def _append(self, entry: Entry) -> None:
         line = json.dumps(entry, sort_keys=True, separators=(",", ":")).encode("ascii") + b"\n"
-        length = os.fstat(self._descriptor).st_size
         try:
-            written = os.write(self._descriptor, line)
-            if written != len(line):
-                raise OSError(0, "the disk took only a part")
-            os.fsync(self._descriptor)
+            append_durably(self._descriptor, line)
         except OSError as error:
-            os.ftruncate(self._descriptor, length)
             raise JournalError(
                 f"cannot write the journal {self._path}: {error.strerror}"
             ) from error
         key = (str(entry["event"]), str(entry["study"]), int(entry["round"]))
         self._entries[key] = entry
-
-
-def _sync_folder(folder: Path) -> None:
-    """The name of a new file must survive a power cut too."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,4 +1,5 @@
 import os
+import resource
 import stat
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from network.runtime.files import (
     PUBLIC,
     FileTooLargeError,
+    append_durably,
     durable_file,
     read_bounded,
     write_durably,
@@ -61,6 +63,25 @@ def test_content_and_name_are_flushed_before_the_writer_returns(
     monkeypatch.setattr(os, "replace", lambda a, b: (seen.append("name"), rename(a, b)))
     write_durably(tmp_path / "file", b"content")
     assert seen == ["file", "name", "folder"]
+
+
+@pytest.mark.parametrize("room", [0, 4])
+def test_what_the_disk_takes_only_in_part_is_not_appended(tmp_path: Path, room: int) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"first\n")
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (6 + room, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"only a part|too large"):
+            append_durably(descriptor, b"second\n")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == b"first\n"
+
+    append_durably(descriptor, b"third\n")
+    os.close(descriptor)
+    assert path.read_bytes() == b"first\nthird\n"
 
 
 def test_a_file_above_the_limit_is_not_read(tmp_path: Path) -> None:
