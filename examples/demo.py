@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from network.runtime.folders import data_folder
+
 if TYPE_CHECKING:
     from peer_client.report import MaskPicture, RoundRow
 
@@ -421,8 +423,7 @@ def main(
 ) -> None:
     """Run a whole consortium on this machine: four hospitals train one network together."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    kept = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    base = root or kept / "capsule-consortium" / "demo"
+    base = root or data_folder() / "demo"
     default = EXAMPLES / ("real_ct.yaml" if data else "phantoms.yaml")
     hospitals_file = hospitals_file or default
     from peer_client.ct.hospitals import read_hospitals

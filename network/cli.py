@@ -37,21 +37,15 @@ from network.consortium.status import MemberStatus, consortium_status
 from network.consortium.topology import Topology
 from network.errors import NetworkError
 from network.fabric.binaries import find_binaries
+from network.runtime.folders import data_folder
 from network.runtime.progress import TerminalProgress
 
-DISTRIBUTION = "capsule-consortium"
 #: What nodes and chaincode services may see of this program's environment.
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "SSL_CERT_DIR", "SSL_CERT_FILE")
 
 PATIENT = Limits(gossip_s=600.0, ordering_s=600.0, approvals_s=600.0)
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-def default_root() -> Path:
-    """Return where state is kept without --root: under XDG_DATA_HOME, else ~/.local/share."""
-    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return Path(base) / DISTRIBUTION
 
 
 def host() -> Host:
@@ -91,7 +85,7 @@ def _shared(command: _Command) -> _Command:
         "--root",
         type=click.Path(path_type=Path, file_okay=False),
         envvar="CONSORTIUM_ROOT",
-        default=default_root,
+        default=data_folder,
         help="Folder of all members (CONSORTIUM_ROOT; default: under the XDG data folder).",
     )(command)
     command = click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)

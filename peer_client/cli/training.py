@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from network.runtime.folders import cache_folder
 from peer_client.cli.output import json_option, print_fields, print_json, print_table
 
 
@@ -176,8 +177,7 @@ def outcome_line(outcome: Any, facts: dict[str, Any]) -> str:
 
 def slices_cache() -> Path:
     """Return where normalised slices are kept: XDG_CACHE_HOME/capsule-consortium/slices."""
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(home) / "capsule-consortium" / "slices"
+    return cache_folder() / "slices"
 
 
 def _accepted_text(changes: list[str] | None) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
-from network.cli import default_root, main
+from network.cli import main
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -134,4 +135,5 @@ def test_prune_deletes_logs_of_stopped_nodes_and_old_builds_alone(
 def test_default_root_follows_xdg(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", "/data")
 
-    assert default_root() == Path("/data/capsule-consortium")
+    root = next(option for option in main.commands["status"].params if option.name == "root")
+    assert root.get_default(click.Context(main)) == Path("/data/capsule-consortium")
