@@ -15,13 +15,14 @@ from __future__ import annotations
 import json
 
 from chaincode.records.canonical import encode, plain
+from chaincode.records.figures import vote_of
 from chaincode.records.round import ConfirmationClaim
 from chaincode.roundkey.shares import ShareSums, find_round_key, read_share_sum
 from peer_client import lineage, own_clock, round_records, submission
 from peer_client.desk import Desk
 from peer_client.errors import RecordChangedError, SumMismatchError
 from peer_client.own_time import serve_in_time
-from peer_client.personal.ledger_figures import ledger_ppm, vote_of
+from peer_client.personal.ledger_figures import ledger_ppm
 from peer_client.round_records import RoundRecords, read_share_sums
 from peer_client.round_sum import check_refused, checked_sum, made_sum
 from peer_client.sealing.answer import ReceivedBox, ShareSum, answer_once

@@ -1,9 +1,8 @@
 """What a hospital puts on the ledger of its validation patients: as little as the vote needs.
 
-Figures go there with two decimals and without intervals, and none at all where a class has fewer
-than ten validation patients: an AUC over few patients is a fraction whose parts can be guessed, and
-sharp figures of many known models give away the order of the patients' scores. What a hospital
-keeps for itself (`facts.json`) is exact. Without figures the hospital states its vote alone.
+Figures go there with two decimals and without intervals (`chaincode.records.figures` says why), and
+none at all where a class has fewer than ten validation patients. What a hospital keeps for itself
+(`facts.json`) is exact. Without figures the hospital states its vote alone.
 
     auc_before        AUC by patient of the round's parent; auc_after of the new model; these decide
     dice_before       mean Dice on the validation masks, and dice_after, from ten patients on
@@ -23,6 +22,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from chaincode.records.figures import NUMBERS, STEP_PPM, is_bound
+
 #: Candidates by their number on the ledger.
 CANDIDATES: Final = ("unchosen", "alone", "federated", "adapted", "mixture", "lesion_mixture")
 #: Those that are models, and so may have a Dice; head of the column of `candidates_text`.
@@ -34,11 +35,9 @@ NEGATIVE: Final = "validation_negative"
 MASKED: Final = "validation_masks"
 _OF_KINDS: Final = frozenset({POSITIVE, NEGATIVE, MASKED})
 #: Metrics that are counts or numbers of something, not millionths.
-COUNTS: Final = frozenset({"validation_patients", "served", "served_masks", *_OF_KINDS})
+COUNTS: Final = NUMBERS | _OF_KINDS
 #: Fewest validation patients of a class, or with masks, for a figure of them to leave the hospital.
 PATIENTS_MIN: Final = 10
-#: Figures leave in steps of this many millionths: two decimals.
-STEP_PPM: Final = 10_000
 #: What a hospital says whose validation patients cannot decide, or who had no time to ask them.
 UNCHOSEN: Final[Mapping[str, int]] = {"served": 0}
 
@@ -63,26 +62,14 @@ def ledger_ppm(exact_ppm: Mapping[str, int]) -> dict[str, int]:
     few_masks = exact_ppm.get(MASKED, 0) < PATIENTS_MIN
 
     def leaves(name: str) -> bool:
-        is_bound = "_low" in name or "_high" in name
-        return not (name in _OF_KINDS or is_bound or (few_masks and name.startswith("dice_")))
+        few = few_masks and name.startswith("dice_")
+        return not (name in _OF_KINDS or is_bound(name) or few)
 
     return {
         name: value if name in COUNTS else STEP_PPM * round(value / STEP_PPM)
         for name, value in sorted(exact_ppm.items())
         if leaves(name)
     }
-
-
-def vote_of(metrics_ppm: Mapping[str, int], margin_ppm: int) -> int:
-    """Return the vote that figures give: 1 where the AUC did not fall by more than the margin.
-
-    From the figures on the ledger the contract derives the same; where there are none the hospital
-    derives it from its exact ones.
-
-    >>> vote_of({"auc_before": 800_000, "auc_after": 750_000}, 50_000)
-    1
-    """
-    return int(metrics_ppm["auc_after"] >= metrics_ppm["auc_before"] - margin_ppm)
 
 
 def in_words(candidate: str) -> str:

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pytest
 
+from chaincode.records.figures import STEP_PPM
 from peer_client.desk import ServingProgress, TrainingProgress, TrainingTask
 from peer_client.hospital import LocalTraining, network_once
 from peer_client.ledger import query
 from peer_client.personal.in_force import decider_in_force
-from peer_client.personal.ledger_figures import CANDIDATES, STEP_PPM, served_text
+from peer_client.personal.ledger_figures import CANDIDATES, served_text
 from peer_client.personal.serving import PersonalServing, ServingPlan
 from peer_client.report import served_cells
 from peer_client.status import study_status

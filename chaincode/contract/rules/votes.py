@@ -1,14 +1,10 @@
 """What a confirmation may say, and the vote that follows from it.
 
-Figures over a handful of validation patients tell of single patients: an AUC is a fraction whose
-parts can be guessed, and sharp figures of many known models give away the order of the patients'
-scores. So a figure has two decimals and no interval, and a hospital with too few patients of a
-class sends its vote alone.
+Figures have two decimals and no interval (`chaincode.records.figures` says why), and a hospital
+with too few patients of a class sends its vote alone.
 """
 
 from __future__ import annotations
-
-from typing import Final
 
 from chaincode.records.errors import (
     MetricsError,
@@ -16,15 +12,16 @@ from chaincode.records.errors import (
     ParentModelError,
     VoteError,
 )
+from chaincode.records.figures import (
+    AUC_AFTER,
+    AUC_BEFORE,
+    NUMBERS,
+    STEP_PPM,
+    is_bound,
+    vote_of,
+)
 from chaincode.records.round import ConfirmationClaim, Round
 from chaincode.records.study import Study
-
-AUC_BEFORE: Final = "auc_before"
-AUC_AFTER: Final = "auc_after"
-#: Two decimals, in millionths.
-STEP_PPM: Final = 10_000
-#: Metrics that are numbers of something, not fractions in millionths.
-NUMBERS: Final = frozenset({"served", "served_masks", "validation_patients"})
 
 
 def check_vote(claim: ConfirmationClaim, round_record: Round, terms: Study) -> int:
@@ -44,9 +41,9 @@ def check_vote(claim: ConfirmationClaim, round_record: Round, terms: Study) -> i
     if not claim.metrics_ppm:
         return claim.vote
     _check_metrics(claim)
-    before, after = (claim.metrics_ppm[name] for name in (AUC_BEFORE, AUC_AFTER))
-    vote = int(after >= before - terms.gate_margin_ppm)
+    vote = vote_of(claim.metrics_ppm, terms.gate_margin_ppm)
     if claim.vote != vote:
+        before, after = (claim.metrics_ppm[name] for name in (AUC_BEFORE, AUC_AFTER))
         raise VoteError(
             f"the vote is {claim.vote}, but {AUC_BEFORE} {before}, {AUC_AFTER} {after} and the "
             f"margin {terms.gate_margin_ppm} give {vote}"
@@ -61,7 +58,7 @@ def _check_metrics(claim: ConfirmationClaim) -> None:
             f"{AUC_BEFORE} and {AUC_AFTER} must be there, from 0 to 1000000 (millionths)"
         )
     for name, value in claim.metrics_ppm.items():
-        if "_low" in name or "_high" in name:
+        if is_bound(name):
             raise MetricsTooSharpError(f"{name} is the bound of an interval; bounds stay at home")
         if name not in NUMBERS and value % STEP_PPM:
             raise MetricsTooSharpError(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chaincode.contract.rules.votes import NUMBERS, STEP_PPM
+from chaincode.records.figures import NUMBERS, STEP_PPM, vote_of
 from peer_client.desk import TrainingTask
 from peer_client.personal.ledger_figures import (
     COUNTS,
@@ -17,9 +17,7 @@ from peer_client.personal.ledger_figures import (
     PATIENTS_MIN,
     POSITIVE,
     ledger_ppm,
-    vote_of,
 )
-from peer_client.personal.ledger_figures import STEP_PPM as CLIENTS_STEP_PPM
 from tests.support.hospitals import MSPS, MemoryConsortium, TargetTrainer, played_round
 
 EXACT = {
@@ -55,7 +53,8 @@ def test_no_dice_leaves_of_fewer_than_ten_patients_with_masks() -> None:
 
 
 def test_client_and_contract_mean_the_same_by_a_figure() -> None:
-    assert CLIENTS_STEP_PPM == STEP_PPM
+    assert STEP_PPM == 10_000
+    assert {"served", "served_masks", "validation_patients"} == NUMBERS
     assert COUNTS - {POSITIVE, NEGATIVE, MASKED} == NUMBERS
 
 
