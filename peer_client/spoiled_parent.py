@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from chaincode.records import states
 from chaincode.records.round import Round
 from peer_client.errors import SpoiledParentError
 from peer_client.round_records import RoundRecords
@@ -77,10 +78,8 @@ def repetition_of(records: RoundRecords, threshold: int) -> Repetition | None:
         return None
     opened, contributors = record.opened_before, record.contributors_before
     answered = sum(bool(each.share_sum_sha256) for each in records.answers.values())
-    # Hospitals that cheat may have kept their own answers back and opened the sum for themselves.
-    held_back = records.aggregate.cheating_max if records.aggregate else 0
-    may_be_opened = records.aggregate is not None and answered >= threshold - held_back
-    if record.state in ("REJECTED", "ABANDONED") and may_be_opened:
+    total = records.aggregate
+    if states.has_ended(record) and total and states.may_be_opened(total, answered, threshold):
         opened, contributors = opened + 1, max(contributors, len(records.contributors))
     return Repetition(record.parent_sha256, opened, contributors) if opened else None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chaincode.ledger import Ledger
-from chaincode.records import keys, register
+from chaincode.records import keys, register, states
 from chaincode.records.round import Aggregate, Round, RoundState
 from chaincode.records.study import Study
 
@@ -43,4 +43,4 @@ def _may_have_been_opened(ledger: Ledger, terms: Study, previous: Round, total: 
         return True
     answers = register.share_sums(ledger, terms.study, previous.round)
     given = sum(bool(answer.share_sum) for answer in answers.values())
-    return given >= terms.threshold - total.cheating_max
+    return states.may_be_opened(total, given, terms.threshold)

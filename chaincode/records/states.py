@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Any, Final
 
 from chaincode.records.errors import RoundStateError
-from chaincode.records.round import Round, RoundState
+from chaincode.records.round import Aggregate, Round, RoundState
 from chaincode.records.study import Study
 
 
@@ -162,3 +162,16 @@ def model_after(terms: Study, previous: Round | None) -> str:
     if previous is None:
         return terms.initial_model_sha256
     return previous.model_sha256 or previous.parent_sha256
+
+
+def may_be_opened(total: Aggregate, answers: int, threshold: int) -> bool:
+    """Say whether somebody may be able to open a sum with the share sums that are recorded.
+
+    Hospitals that cheat may have kept their own answers back and opened it for themselves.
+
+    Args:
+        total: The sum.
+        answers: Share sums recorded for it.
+        threshold: T, the share sums that open it.
+    """
+    return answers >= threshold - total.cheating_max
