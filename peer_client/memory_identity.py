@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID, ObjectIdentifier
+from cryptography.x509.oid import NameOID
 
-from network.client_attribute import ATTRIBUTE_OID, attribute_extension
+from network.client_attribute import client_extension
 from network.wire.identity import sign_with
 
 #: How long the certificates of a simulation are in force.
@@ -96,10 +96,7 @@ def _certificate(
         .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
     )
     if acts_for_hospital:
-        attribute = x509.UnrecognizedExtension(
-            ObjectIdentifier(ATTRIBUTE_OID), attribute_extension()
-        )
-        builder = builder.add_extension(attribute, critical=False)
+        builder = builder.add_extension(client_extension(), critical=False)
     return builder.sign(issuer_key, hashes.SHA256())
 
 

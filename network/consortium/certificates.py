@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from network.client_attribute import ATTRIBUTE_OID, attribute_extension
+from network.client_attribute import client_extension
 from network.consortium.errors import MemberCertificateError, MemberFileError
 from network.consortium.topology import CertificateSubject
 
@@ -237,10 +237,7 @@ class CertificateAuthority:
                 x509.ExtendedKeyUsage(purposes), critical=False
             ).add_extension(_alternative_names(names), critical=False)
         if acts_for_hospital:
-            attribute = x509.UnrecognizedExtension(
-                x509.ObjectIdentifier(ATTRIBUTE_OID), attribute_extension()
-            )
-            builder = builder.add_extension(attribute, critical=False)
+            builder = builder.add_extension(client_extension(), critical=False)
         return KeyPair(_pem(builder.sign(self._key, hashes.SHA256())), _key_pem(key))
 
 

@@ -51,7 +51,7 @@ from chaincode.records.terms import round_parameters
 from chaincode.roundkey import ntt, ring
 from chaincode.roundkey.expansion import expand
 from chaincode.roundkey.parameters import NOISE_BOUND, RING_DEGREE, SHARE_PRIME, derive
-from network.client_attribute import ATTRIBUTE_OID, attribute_extension
+from network.client_attribute import client_extension
 
 CHANNEL = "consortium"
 GENESIS = memory_genesis_sha256(CHANNEL)
@@ -86,10 +86,7 @@ def new_identity(
         .not_valid_after(start + datetime.timedelta(days=3650))
     )
     if acts_for_hospital:
-        attribute = x509.UnrecognizedExtension(
-            x509.ObjectIdentifier(ATTRIBUTE_OID), attribute_extension()
-        )
-        builder = builder.add_extension(attribute, critical=False)
+        builder = builder.add_extension(client_extension(), critical=False)
     certificate = builder.sign(key, hashes.SHA256())
     return key, certificate.public_bytes(Encoding.PEM)
 

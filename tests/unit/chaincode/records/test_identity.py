@@ -15,7 +15,7 @@ from chaincode.contract.dispatch import TRANSACTIONS
 from chaincode.memory_ledger import MemoryEndorseError
 from chaincode.records.errors import ClientIdentityError
 from chaincode.records.identity import check_hospital_client, check_hospital_client_pem
-from network.client_attribute import ATTRIBUTE_OID, attribute_extension
+from network.client_attribute import ATTRIBUTE_OID, client_extension
 from tests.unit.chaincode.contract import played as played_module
 from tests.unit.chaincode.contract.played import Played, make_study, new_identity
 from tests.unit.chaincode.contract.rules.table import EAST, NORTH
@@ -99,8 +99,8 @@ def with_extension(oid: str, value: bytes) -> bytes:
     )
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(1)
     builder = builder.public_key(key.public_key()).not_valid_before(START).not_valid_after(END)
-    for each, content in ((ATTRIBUTE_OID, attribute_extension()), (oid, value)):
-        extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(each), content)
+    other = x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), value)
+    for extension in (client_extension(), other):
         builder = builder.add_extension(extension, critical=False)
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
 
@@ -128,7 +128,8 @@ def test_the_attribute_twice_is_refused_by_the_rule() -> None:
 def test_an_attribute_of_another_form_is_none(
     content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(played_module, "attribute_extension", lambda: content)
+    extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(ATTRIBUTE_OID), content)
+    monkeypatch.setattr(played_module, "client_extension", lambda: extension)
 
     with pytest.raises(ClientIdentityError, match="lacks the attribute"):
         check_hospital_client(certificate())
