@@ -12,13 +12,14 @@ from __future__ import annotations
 from typing import Final
 
 from chaincode.records.study import Study
+from network.clock import TIME_WINDOW_S
 from peer_client.round_records import RoundRecords
 from peer_client.sealing.errors import PhaseClosedEarlyError
 from peer_client.seen_records import PhaseSeen, SeenRound
 
 #: How far a deadline on the ledger may lie behind the one by the own clock and still count, in
-#: seconds: twice what peers let a proposal's time be off (`network.clock.TIME_WINDOW_S`).
-LEDGER_AHEAD_S: Final = 60
+#: seconds: twice what peers let a proposal's time be off.
+LEDGER_AHEAD_S: Final = 2 * TIME_WINDOW_S
 
 
 def phase_end_s(seen: PhaseSeen, wait_s: int) -> float:
