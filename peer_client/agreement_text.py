@@ -6,6 +6,7 @@ from typing import Final
 
 from chaincode.records.study import GROUP_PERSONAL, Study
 from chaincode.records.terms import check_terms
+from chaincode.roundkey.parameters import RoundParameters
 from chaincode.roundkey.safety import safety_words
 
 #: A wider margin lets nearly any spoiled model pass the gate, in millionths.
@@ -39,7 +40,7 @@ def agreement_lines(terms: Study) -> list[tuple[str, str]]:
         ("to open a sum (T)", f"{terms.threshold} of {len(terms.hospitals)} hospitals"),
         ("least updates (k)", str(terms.contributors_min)),
         ("safety", safety_words(parameters.safety())),
-        *_safety_of_all(terms),
+        *_safety_of_all(terms, parameters),
         ("masks' tensors", _hidden_masks(terms)),
         ("update", f"{terms.bits} bits a value, {parameters.upload_bytes:,} bytes a round"),
         ("clipping scales", _scales(terms)),
@@ -66,9 +67,8 @@ def agreement_warnings(terms: Study) -> list[str]:
     ]
 
 
-def _safety_of_all(terms: Study) -> list[tuple[str, str]]:
+def _safety_of_all(terms: Study, parameters: RoundParameters) -> list[tuple[str, str]]:
     """Say what holds when every hospital contributes, where that is another thing."""
-    parameters = check_terms(terms)
     everybody = parameters.safety(len(terms.hospitals))
     if everybody == parameters.safety():
         return []

@@ -177,17 +177,16 @@ class OwnAgreement:
         check_channel_rules(facts, self.hospitals)
         _write(self.channel_path, {"facts": dict(facts), "accepted_at_s": int(now_s)})
 
-    def pin_or_check(self, facts: Facts, now_s: float) -> None:
-        """Keep what the channel is where nothing is kept yet, else compare.
+    def check_channel(self, facts: Facts) -> None:
+        """Refuse a channel with weak rules, or another than the one kept where one is kept.
 
         Raises:
             ChannelRulesError: Its rules are weaker than what a study promises.
             ChannelChangedError: It is another than the one kept.
         """
         check_channel_rules(facts, self.hospitals)
-        if self.pinned() is None:
-            self.pin(facts, now_s)
-        self.check_facts(facts)
+        if self.pinned() is not None:
+            self.check_facts(facts)
 
     def check_facts(self, facts: Facts) -> None:
         """Refuse a channel that is not the one that a person accepted.

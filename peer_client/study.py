@@ -18,7 +18,7 @@ from chaincode.records.canonical import encode
 from chaincode.records.errors import StudyExistsError, UnknownStudyError
 from chaincode.records.study import Study
 from chaincode.records.terms import check_terms
-from peer_client.channel_rules import check_channel_rules
+from peer_client.channel_rules import Facts
 from peer_client.errors import NotOfStudyError, SettingsError, StudyClaimError
 from peer_client.ledger import Committed, HospitalLedger, OrderingClaim, query
 from peer_client.own_agreement import OwnAgreement, check_genesis
@@ -158,12 +158,16 @@ def check_may_agree(
     Raises:
         Exception: As for `propose`.
     """
-    check_agreeable(ledger, terms, agreement)
-    agreement.pin_or_check(ledger.channel_facts(), now_s)
+    facts = check_agreeable(ledger, terms, agreement)
+    if agreement.pinned() is None:
+        agreement.pin(facts, now_s)
 
 
-def check_agreeable(ledger: HospitalLedger, terms: Study, agreement: OwnAgreement) -> None:
+def check_agreeable(ledger: HospitalLedger, terms: Study, agreement: OwnAgreement) -> Facts:
     """Check a study as a hospital does before it agrees to it; nothing is written.
+
+    Returns:
+        What the channel is, checked.
 
     Raises:
         Exception: As for `propose`.
@@ -175,9 +179,8 @@ def check_agreeable(ledger: HospitalLedger, terms: Study, agreement: OwnAgreemen
     check_terms(terms)
     agreement.check_may_approve(terms)
     facts = ledger.channel_facts()
-    check_channel_rules(facts, agreement.hospitals)
-    if agreement.pinned() is not None:
-        agreement.check_facts(facts)
+    agreement.check_channel(facts)
+    return facts
 
 
 def withdraw(ledger: HospitalLedger, study: str) -> Committed:

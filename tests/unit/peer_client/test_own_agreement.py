@@ -100,12 +100,13 @@ def test_an_approval_of_another_study_is_not_taken_for_this_one(agreement: OwnAg
 def test_the_channel_is_kept_once_and_then_compared(agreement: OwnAgreement) -> None:
     with pytest.raises(ChannelNotPinnedError):
         agreement.check_facts(FACTS)
-    agreement.pin_or_check(FACTS, START_S)
+    agreement.check_channel(FACTS)
+    agreement.pin(FACTS, START_S)
 
     agreement.check_facts(FACTS)
     assert stat.S_IMODE(agreement.channel_path.stat().st_mode) == 0o600
     later = changed("chaincode", "consortium 2.0")
-    for act in (agreement.check_facts, lambda facts: agreement.pin_or_check(facts, START_S)):
+    for act in (agreement.check_facts, agreement.check_channel):
         with pytest.raises(ChannelChangedError, match="chaincode was absent, is consortium 2"):
             act(later)
     agreement.pin(later, START_S)
@@ -115,9 +116,9 @@ def test_the_channel_is_kept_once_and_then_compared(agreement: OwnAgreement) -> 
 def test_a_weaker_channel_is_never_kept(agreement: OwnAgreement) -> None:
     weaker = changed(policy_fact(ENDORSEMENT[0]), f"1 of the peers of {', '.join(MSPS)}")
 
-    for act in (agreement.pin, agreement.pin_or_check):
+    for act in (lambda facts: agreement.pin(facts, START_S), agreement.check_channel):
         with pytest.raises(ChannelRulesError, match="1 of the peers"):
-            act(weaker, START_S)
+            act(weaker)
     assert agreement.pinned() is None
 
 
