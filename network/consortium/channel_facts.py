@@ -10,13 +10,12 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any, Final
 
-from fabric_protos.common import common_pb2, configtx_pb2, configuration_pb2, policies_pb2
+from fabric_protos.common import configuration_pb2, policies_pb2
 from fabric_protos.msp import msp_config_pb2, msp_principal_pb2
 
 from network.channel_policies import ADMINISTRATORS, PEERS, QuorumPolicy, policy_fact
-from network.errors import MalformedBytesError
+from network.wire.configuration import read_configuration
 from network.wire.decoding import decode
-from network.wire.transaction import payload_of
 
 _ROLES: Final = {
     msp_principal_pb2.MSPRole.ADMIN: ADMINISTRATORS,
@@ -40,17 +39,13 @@ def read_channel_facts(
     Raises:
         MalformedBytesError: The block is no configuration.
     """
-    block = decode(common_pb2.Block, config_block, what="a configuration block")
-    if len(block.data.data) != 1:
-        raise MalformedBytesError("a configuration block holds exactly one transaction")
-    payload = payload_of(block.data.data[0])
-    envelope = decode(configtx_pb2.ConfigEnvelope, payload.data, what="a configuration")
+    configuration = read_configuration(config_block)
     facts = {
         "genesis block": genesis_sha256,
-        "configuration sequence": str(envelope.config.sequence),
+        "configuration sequence": str(configuration.sequence),
         **{f"chaincode {name}": words for name, words in definition.items()},
     }
-    facts.update(_of_group("/Channel", envelope.config.channel_group))
+    facts.update(_of_group("/Channel", configuration.channel_group))
     return tuple(sorted(facts.items()))
 
 

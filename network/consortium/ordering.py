@@ -12,7 +12,7 @@ from fabric_protos.common import configuration_pb2
 from fabric_protos.orderer import configuration_pb2 as orderer_pb2
 
 from network.errors import MalformedBytesError
-from network.wire.block_signature import ordering_values
+from network.wire.configuration import ordering_values
 from network.wire.decoding import decode
 
 

@@ -12,16 +12,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-from fabric_protos.common import common_pb2, configtx_pb2, configuration_pb2
+from fabric_protos.common import configuration_pb2
 
 from network.errors import CertificateError, MalformedBytesError
 from network.quorum import bft_quorum
 from network.wire.block import Block, OrdererSignature
+from network.wire.configuration import ordering_values
 from network.wire.decoding import decode
 from network.wire.identity import verify_signature
-from network.wire.transaction import payload_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +30,6 @@ class Consenter:
     identifier: int
     msp_id: str
     certificate_pem: bytes = field(repr=False)
-
-
-def ordering_values(config_block: bytes) -> Any:
-    """Return the values of a configuration block's Orderer group by name, none without one.
-
-    Raises:
-        MalformedBytesError: The block is no configuration.
-    """
-    block = decode(common_pb2.Block, config_block, what="a configuration block")
-    if len(block.data.data) != 1:
-        raise MalformedBytesError("a configuration block holds exactly one transaction")
-    payload = payload_of(block.data.data[0])
-    envelope = decode(configtx_pb2.ConfigEnvelope, payload.data, what="a configuration")
-    groups = envelope.config.channel_group.groups
-    return groups["Orderer"].values if "Orderer" in groups else {}
 
 
 def read_consenters(config_block: bytes) -> tuple[Consenter, ...]:
