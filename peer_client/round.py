@@ -174,6 +174,7 @@ class HospitalRound:
         """Return what this hospital has done in the round."""
         desk, memory = self.desk, self._memory
         answered = records.view().answered if records else ()
+        submit_from_s, answer_from_s = self._own_times_s(records)
         return OwnProgress(
             trained=submission.is_trained(desk, self.number),
             has_keys=submission.has_sealing_keys(desk, self.number),
@@ -183,14 +184,18 @@ class HospitalRound:
             applied=desk.store.has_model(self.number),
             opening_refused=bool(memory.opening_refused),
             update_spent=submission.is_spent(desk, self.number),
-            submit_from_s=own_clock.submit_from_s(
-                self._seen, records, desk.study, self._terms.hospitals
-            )
-            if records
-            else 0.0,
-            answer_from_s=own_clock.answer_from_s(self._seen, records, desk.study)
-            if records
-            else 0.0,
+            submit_from_s=submit_from_s,
+            answer_from_s=answer_from_s,
+        )
+
+    def _own_times_s(self, records: RoundRecords | None) -> tuple[float, float]:
+        """Return from when this hospital submits and answers by its own clock, Unix seconds."""
+        if records is None:
+            return 0.0, 0.0
+        study = self.desk.study
+        return (
+            own_clock.submit_from_s(self._seen, records, study, self._terms.hospitals),
+            own_clock.answer_from_s(self._seen, records, study),
         )
 
     def step(self) -> Act:
@@ -418,9 +423,9 @@ class HospitalRound:
     def _awaited(self, records: RoundRecords) -> str:
         """Return whom or what this hospital waits for, as words for people."""
         now_s = self.desk.now_s()
-        own = self.progress(records)
+        submit_from_s, answer_from_s = self._own_times_s(records)
         for from_s, act, state in (
-            (own.submit_from_s, "submits", "SUBMITTING"), (own.answer_from_s, "answers", "SUMMED"),
+            (submit_from_s, "submits", "SUBMITTING"), (answer_from_s, "answers", "SUMMED"),
         ):  # fmt: skip
             if records.record.state == state and from_s > now_s:
                 return (
