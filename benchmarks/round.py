@@ -28,6 +28,7 @@ from typing import Any
 
 import click
 import numpy as np
+from machine_speed import loop_seconds
 from numpy.typing import NDArray
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -279,15 +280,6 @@ def measure(root: Path, parameters: int, bits: int, rounds: int) -> dict[str, An
         "bytes_on_chain": statistics.median(on_chain),
         "bytes_beside_chain_per_hospital": derived.upload_bytes,
     }
-
-
-def loop_seconds() -> float:
-    """Return the CPU seconds of 1e7 additions in Python: how fast this machine is now."""
-    begin = time.process_time()
-    total = 0
-    for number in range(10_000_000):
-        total += number
-    return time.process_time() - begin
 
 
 def run_in(checkout: Path, parameters: int, bits: int, rounds: int) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from typing import Any
 
 import click
 import numpy as np
+from machine_speed import loop_seconds
 from numpy.typing import NDArray
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -83,15 +84,6 @@ def readings(updates: Mapping[str, Sequence[Vector]]) -> dict[str, Any]:
             r: statistics.median(value**2 for value in values) for r, values in found.items()
         },
     }
-
-
-def loop_seconds() -> float:
-    """Return the CPU seconds of 1e7 additions in Python: how fast this machine is now."""
-    begin = time.process_time()
-    total = 0
-    for number in range(10_000_000):
-        total += number
-    return time.process_time() - begin
 
 
 def measure(
