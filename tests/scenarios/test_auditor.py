@@ -21,6 +21,7 @@ from tests.support.hospitals import (
     played_round,
     small_study,
 )
+from tests.support.wrapped_ledger import WrappedLedger
 
 
 def audited(consortium: Consortium, **more: Any) -> Any:
@@ -100,15 +101,12 @@ def test_who_may_not_read_the_chunks_audits_with_a_bundle(memory: MemoryConsorti
     assert checks[0].source == "bundle"
 
 
-class ForgedBlocks:
+class ForgedBlocks(WrappedLedger):
     """A ledger whose blocks are changed by a peer."""
 
     def __init__(self, ledger: Any, change: Any) -> None:
-        self._ledger = ledger
+        super().__init__(ledger)
         self._change = change
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._ledger, name)
 
     def blocks(self, start: int, stop: int | None = None) -> Iterator[LedgerBlock]:
         found = list(self._ledger.blocks(start, stop))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from peer_client.decision import Act
 from peer_client.ledger import Committed
 from peer_client.sealing.errors import SpentUpdateError
 from tests.support.hospitals import MSPS, Consortium, digests, play, play_up_to
+from tests.support.wrapped_ledger import WrappedLedger
 
 FUNCTIONS = ["join_round", "put_chunk", "submit_update", "submit_share_sum", "confirm_model"]
 
@@ -21,38 +21,22 @@ class StoppedError(Exception):
     """The client was stopped."""
 
 
-class StoppingLedger:
+class StoppingLedger(WrappedLedger):
     """A hospital's ledger that stops the client before or after one kind of transaction."""
 
     def __init__(self, ledger: Any, function: str, *, after: bool) -> None:
-        self._ledger = ledger
+        super().__init__(ledger)
         self._function = function
         self._after = after
         self._armed = True
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._ledger, name)
-
-    def submit(
-        self,
-        function: str,
-        *args: str,
-        transient: Mapping[str, bytes] | None = None,
-        own_peer_only: bool = False,
-        own_gateway_only: bool = False,
-    ) -> Committed:
+    def submit(self, function: str, *args: str, **how: Any) -> Committed:
         stop = self._armed and function == self._function
         if stop:
             self._armed = False
         if stop and not self._after:
             raise StoppedError
-        done = self._ledger.submit(
-            function,
-            *args,
-            transient=transient,
-            own_peer_only=own_peer_only,
-            own_gateway_only=own_gateway_only,
-        )
+        done = super().submit(function, *args, **how)
         if stop:
             raise StoppedError
         return done
@@ -86,35 +70,18 @@ def test_a_client_stopped_at_a_transaction_finishes_the_round(
         assert chunk == before  # the stored bytes were sent, not others
 
 
-class NarrowLedger:
+class NarrowLedger(WrappedLedger):
     """A hospital's ledger whose links are too slow for a chunk to reach the other endorsers."""
 
     def __init__(self, ledger: Any) -> None:
-        self._ledger = ledger
+        super().__init__(ledger)
         self.sent: list[str] = []
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._ledger, name)
-
-    def submit(
-        self,
-        function: str,
-        *args: str,
-        transient: Mapping[str, bytes] | None = None,
-        own_peer_only: bool = False,
-        own_gateway_only: bool = False,
-    ) -> Committed:
+    def submit(self, function: str, *args: str, **how: Any) -> Committed:
         self.sent.append(function)
-        if "chunk" in (transient or {}) and not own_peer_only:
+        if "chunk" in (how.get("transient") or {}) and not how.get("own_peer_only"):
             raise EndorseError("ABORTED", "failed to collect enough transaction endorsements")
-        done: Committed = self._ledger.submit(
-            function,
-            *args,
-            transient=transient,
-            own_peer_only=own_peer_only,
-            own_gateway_only=own_gateway_only,
-        )
-        return done
+        return super().submit(function, *args, **how)
 
 
 def test_a_chunk_that_does_not_reach_the_other_endorsers_goes_before_its_manifest(

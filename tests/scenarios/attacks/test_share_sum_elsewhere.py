@@ -7,45 +7,29 @@ a share sum leaves through the own peer's gateway alone. Over Fabric the ledger 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from peer_client.ledger import Committed
 from tests.support.hospitals import MSPS, MemoryConsortium, play
+from tests.support.wrapped_ledger import WrappedLedger
 
 
-class FallingBack:
+class FallingBack(WrappedLedger):
     """A hospital's ledger whose own gateway is away: what may go elsewhere goes to a colluder's."""
 
     def __init__(self, ledger: Any, *, own_gateway_kept: bool = True) -> None:
-        self._ledger = ledger
+        super().__init__(ledger)
         self._own_gateway_kept = own_gateway_kept
         self.seen_by_the_colluder: list[tuple[str, str]] = []
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._ledger, name)
-
-    def submit(
-        self,
-        function: str,
-        *args: str,
-        transient: Mapping[str, bytes] | None = None,
-        own_peer_only: bool = False,
-        own_gateway_only: bool = False,
-    ) -> Committed:
-        stays = own_peer_only or (own_gateway_only and self._own_gateway_kept)
+    def submit(self, function: str, *args: str, **how: Any) -> Committed:
+        kept = how.get("own_gateway_only") and self._own_gateway_kept
+        stays = how.get("own_peer_only") or kept
         if not stays:
-            self.seen_by_the_colluder += [(function, name) for name in transient or {}]
-        done: Committed = self._ledger.submit(
-            function,
-            *args,
-            transient=transient,
-            own_peer_only=own_peer_only,
-            own_gateway_only=own_gateway_only,
-        )
-        return done
+            self.seen_by_the_colluder += [(function, name) for name in how.get("transient") or {}]
+        return super().submit(function, *args, **how)
 
 
 @pytest.fixture

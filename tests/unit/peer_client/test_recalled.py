@@ -15,6 +15,7 @@ from peer_client.decision import Act
 from peer_client.errors import ChainBrokenError, SumMismatchError
 from peer_client.round import HospitalRound
 from tests.support.hospitals import MSPS, MemoryConsortium, play, play_up_to, played_round
+from tests.support.wrapped_ledger import WrappedLedger
 
 
 @pytest.fixture
@@ -25,15 +26,12 @@ def consortium(tmp_path: Path) -> Iterator[MemoryConsortium]:
     made.close()
 
 
-class CountedLedger:
+class CountedLedger(WrappedLedger):
     """A hospital's ledger that counts what is asked of it."""
 
     def __init__(self, ledger: Any) -> None:
-        self._ledger = ledger
+        super().__init__(ledger)
         self.asked: list[str] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._ledger, name)
 
     def evaluate(self, function: str, *args: str) -> bytes:
         self.asked.append(function)
