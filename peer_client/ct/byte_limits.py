@@ -16,8 +16,6 @@ VOLUME_BYTES_MAX: Final = 2048 * MIB
 INFLATED_BYTES_MAX: Final = 192 * MIB
 #: From the start of a NIfTI file to its voxels: header and extensions.
 NIFTI_OFFSET_MAX: Final = MIB
-#: YAML that people write: hospitals, studies.
-YAML_BYTES_MAX: Final = MIB
 _STEP: Final = MIB
 
 
