@@ -8,8 +8,6 @@ its name is not its own. It stops before it deals a share, and says so on the le
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -74,11 +72,8 @@ class Thief:
 
 
 @pytest.fixture
-def consortium(tmp_path: Path) -> Iterator[MemoryConsortium]:
-    made = MemoryConsortium(tmp_path)
-    made.agree()
-    yield made
-    made.close()
+def consortium(memory: MemoryConsortium) -> MemoryConsortium:
+    return memory
 
 
 def opened_with_forged_joins(consortium: MemoryConsortium, *msps: str) -> Thief:

@@ -9,8 +9,7 @@ sum that is smaller than one before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,11 +34,8 @@ class NotLookedAt:
 
 
 @pytest.fixture
-def consortium(tmp_path: Path) -> Iterator[MemoryConsortium]:
-    made = MemoryConsortium(tmp_path)
-    made.agree()
-    yield made
-    made.close()
+def consortium(memory: MemoryConsortium) -> MemoryConsortium:
+    return memory
 
 
 def spoiled(

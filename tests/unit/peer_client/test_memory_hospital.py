@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 
 import pytest
 
 from chaincode.records.errors import UnknownStudyError
 from peer_client.ledger import ConflictError
 from tests.support.hospitals import MSPS, MemoryConsortium
-
-
-@pytest.fixture
-def consortium(tmp_path: Path) -> MemoryConsortium:
-    made = MemoryConsortium(tmp_path)
-    made.agree()
-    return made
 
 
 def test_a_refusal_is_the_rules_own_error(consortium: MemoryConsortium) -> None:

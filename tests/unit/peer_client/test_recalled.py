@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,14 +14,6 @@ from peer_client.errors import ChainBrokenError, SumMismatchError
 from peer_client.round import HospitalRound
 from tests.support.hospitals import MSPS, MemoryConsortium, play, play_up_to, played_round
 from tests.support.wrapped_ledger import WrappedLedger
-
-
-@pytest.fixture
-def consortium(tmp_path: Path) -> Iterator[MemoryConsortium]:
-    made = MemoryConsortium(tmp_path)
-    made.agree()
-    yield made
-    made.close()
 
 
 class CountedLedger(WrappedLedger):

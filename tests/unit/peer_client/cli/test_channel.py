@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from click.testing import Result
@@ -16,14 +14,6 @@ from tests.support.members import run_as
 
 MSP = MSPS[0]
 NAME = policy_fact(ENDORSEMENT[0])
-
-
-@pytest.fixture
-def consortium(tmp_path: Path) -> Iterator[MemoryConsortium]:
-    made = MemoryConsortium(tmp_path)
-    made.agree()
-    yield made
-    made.close()
 
 
 def change(consortium: MemoryConsortium, **facts: str) -> None:

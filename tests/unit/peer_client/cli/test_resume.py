@@ -28,14 +28,6 @@ class Member:
         return self._store
 
 
-@pytest.fixture
-def consortium(tmp_path: Path) -> Iterator[MemoryConsortium]:
-    made = MemoryConsortium(tmp_path)
-    made.agree()
-    yield made
-    made.close()
-
-
 def run(
     consortium: MemoryConsortium, monkeypatch: pytest.MonkeyPatch, *arguments: str,
     msp: str = MSPS[0], answer: str = "",
