@@ -9,53 +9,20 @@ sum that is smaller than one before.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
 import pytest
 
-from chaincode.records.terms import round_parameters
-from peer_client import opening, round, spoiled_parent, submission
-from peer_client.decision import Act
+from peer_client import opening, round, spoiled_parent
 from peer_client.errors import SpoiledParentError
-from peer_client.sealing import upload
 from peer_client.sealing.errors import ShareRefusedError, SmallerSumError
-from tests.support.hospitals import MSPS, MemoryConsortium, play, play_up_to
+from tests.support.hospitals import MSPS, MemoryConsortium, play
+from tests.support.spoiled_round import SPOILER, spoiled
 
-SPOILER = MSPS[3]
 HONEST = MSPS[:3]
-
-
-class NotLookedAt:
-    """A quantisation that nobody reports."""
-
-    relative_error = clipped = 0.0
 
 
 @pytest.fixture
 def consortium(memory: MemoryConsortium) -> MemoryConsortium:
     return memory
-
-
-def spoiled(
-    consortium: MemoryConsortium, number: int, *, without: Sequence[str] = ()
-) -> dict[str, list[Act]]:
-    """Play a round in which one contributor sends values out of range."""
-    parts = consortium.parts(number, without=without)
-    play_up_to(consortium, parts, "SUBMITTING", number)
-    honest, too_far = submission.quantise, round_parameters(consortium.study).field_base // 2
-
-    def reaching_too_far(*args: Any, **more: Any) -> Any:
-        return np.full_like(honest(*args, **more), too_far)
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(submission, "quantise", reaching_too_far)
-        patched.setattr(submission, "quantisation_report", lambda *_, **__: NotLookedAt)
-        patched.setattr(upload, "_check_values", lambda *_: None)
-        parts[SPOILER] = consortium.part(SPOILER, number)
-        assert parts[SPOILER].step() is Act.SUBMIT
-    return play(consortium, parts)
 
 
 def test_a_third_sum_from_one_parent_needs_a_person(consortium: MemoryConsortium) -> None:

@@ -3,41 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from peer_client import client
-from peer_client.cli.main import main
 from peer_client.errors import NotOfStudyError
-from tests.scenarios.attacks.test_spoiled_rounds import spoiled
 from tests.support.hospitals import MSPS, MemoryConsortium, played_round, small_study
-
-
-class Member:
-    """A member whose ledger is in memory and whose files lie where its desk has them."""
-
-    def __init__(self, consortium: MemoryConsortium, msp: str) -> None:
-        self.ledger = consortium.ledger(msp)
-        self._store = consortium.store(msp)
-
-    def store(self, study: str) -> object:
-        return self._store
+from tests.support.members import run_as
+from tests.support.spoiled_round import spoiled
 
 
 def run(
     consortium: MemoryConsortium, monkeypatch: pytest.MonkeyPatch, *arguments: str,
     msp: str = MSPS[0], answer: str = "",
 ) -> Result:  # fmt: skip
-    @contextmanager
-    def opened(path: Path | None) -> Iterator[Member]:
-        yield Member(consortium, msp)
-
-    monkeypatch.setattr(client, "member_client", opened)
-    return CliRunner().invoke(main, ["study", "resume", "small", *arguments], input=answer)
+    words = ("study", "resume", "small", *arguments)
+    return run_as(monkeypatch, consortium, msp, *words, answer=answer)
 
 
 def test_where_no_sum_was_opened_in_vain_there_is_nothing_to_decide(
