@@ -1,6 +1,6 @@
 """Figures of validation patients on the ledger: how sharp they may be, and the vote they give.
 
-Figures over a handful of validation patients tell of single patients: an AUC is a fraction whose
+Figures over a handful of validation patients reveal single patients: an AUC is a fraction whose
 parts can be guessed, and sharp figures of many known models give away the order of the patients'
 scores. So a figure has two decimals and no interval. Hospitals round by these rules, and the
 contract checks by the same.

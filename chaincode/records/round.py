@@ -80,7 +80,7 @@ class Withdrawal(Record):
 
 @dataclass(frozen=True, slots=True)
 class Suspension(Record):
-    """One hospital's vote that another shall join no later round."""
+    """One hospital's vote to keep another one out of later rounds."""
 
     study: StudyId
     msp: MspId

@@ -31,7 +31,7 @@ BOX_BYTES: Final = SHARE_BYTES + 1120 + 16
 SEALING_KEY_BYTES: Final = 1184 + 32  # ML-KEM-768 and X25519 public keys
 
 HOSPITALS_MIN: Final = 3
-#: A sum of N secrets must be told from its value modulo p: 2 eta N + 1 < p.
+#: A sum of N secrets must follow from its value modulo p: 2 eta N + 1 < p.
 HOSPITALS_MAX: Final = (SHARE_PRIME - 2) // (2 * NOISE_BOUND)
 BITS_MIN: Final = 2
 BITS_MAX: Final = 24

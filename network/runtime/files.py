@@ -36,7 +36,7 @@ def durable_file(path: Path, *, mode: int = PRIVATE) -> Iterator[IO[bytes]]:
     """Give a file to write to, which takes its place when the block ends without an error.
 
     Args:
-        path: Where the content shall be; its folder is made where it is missing, with mode 0700
+        path: Where the content belongs; its folder is made where it is missing, with mode 0700
             for private files.
         mode: Permissions of the file.
 

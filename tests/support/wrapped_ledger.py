@@ -8,7 +8,7 @@ from peer_client.ledger import Committed
 
 
 class WrappedLedger:
-    """Passes everything on; a test overrides what shall differ."""
+    """Passes everything on; a test overrides what should differ."""
 
     def __init__(self, ledger: Any) -> None:
         self._ledger = ledger
