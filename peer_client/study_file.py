@@ -29,7 +29,7 @@ from chaincode.records.terms import LOCAL_STEPS_MIN
 from chaincode.roundkey.parameters import derive
 from model.config import CapsNetConfig
 from model.weights import WeightSpec, initial_vector, specs
-from network.consortium.yaml_limits import read_yaml_text
+from network.runtime.yaml_limits import read_yaml_text
 from peer_client.ct.errors import HospitalFileError
 from peer_client.ct.hospitals import read_hospitals
 from peer_client.ct.settings import Settings, load_settings

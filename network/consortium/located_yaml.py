@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from network.consortium.errors import TopologyError
-from network.consortium.yaml_limits import check_yaml
+from network.runtime.yaml_limits import check_yaml
 
 _KINDS = {
     yaml.ScalarNode: "a single value",

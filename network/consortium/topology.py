@@ -18,7 +18,7 @@ from typing import Final
 
 from network.consortium.errors import TopologyFileError, UnknownMemberError
 from network.consortium.located_yaml import Located
-from network.consortium.yaml_limits import read_yaml_text
+from network.runtime.yaml_limits import read_yaml_text
 
 ORDERERS_MIN: Final = 4
 HOSPITALS_MIN: Final = 3

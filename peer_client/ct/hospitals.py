@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from network.consortium.yaml_limits import read_yaml_text
+from network.runtime.yaml_limits import read_yaml_text
 from peer_client.ct.errors import DataFolderError, HospitalFileError
 from peer_client.ct.index import Item
 from peer_client.ct.settings import Settings, load_settings

@@ -14,7 +14,7 @@ from typing import Final
 
 import yaml
 
-from network.consortium.yaml_limits import check_yaml
+from network.runtime.yaml_limits import check_yaml
 from peer_client.ct.errors import HospitalFileError
 
 _LINE: Final = "\0line"
