@@ -60,6 +60,6 @@ class UnprovedBlockError(NetworkError):
     )
 
     def __init__(self, number: int, what: str) -> None:
-        super().__init__(f"block {number}: {what}")
         self.number = number
-        self.what = what
+        self.what = what.removeprefix(f"block {number} ")
+        super().__init__(f"block {number}: {self.what}")

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from peer_client.audit import check_chain, recompute
+from peer_client.audit import recompute
+from peer_client.block_audit import BlockAudit, check_chain
 from peer_client.errors import BundleMissingError, ChainBrokenError, StudyClaimError
 from peer_client.ledger import LedgerBlock
 from peer_client.lineage import initial_model
@@ -25,9 +26,9 @@ from tests.support.hospitals import (
 
 def audited(consortium: Consortium, **more: Any) -> Any:
     study = consortium.study
-    return recompute(
-        consortium.ledger(MSPS[3]), study, initial_model(study, initial_weights()), **more
-    )
+    walked = BlockAudit(consortium.ledger(MSPS[3]))
+    walked.walk()
+    return recompute(walked, study, initial_model(study, initial_weights()), **more)
 
 
 def test_every_model_follows_from_its_parent_and_its_sum(consortium: Consortium) -> None:
@@ -110,8 +111,8 @@ class ForgedBlocks:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ledger, name)
 
-    def blocks(self, start: int, stop: int | None = None) -> Iterator[LedgerBlock]:
-        found = list(self._ledger.blocks(start, stop))
+    def proved_blocks(self, start: int = 0) -> Iterator[LedgerBlock]:
+        found = list(self._ledger.proved_blocks(start))
         yield from self._change(found)
 
 
