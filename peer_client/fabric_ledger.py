@@ -19,7 +19,7 @@ from types import TracebackType
 from chaincode.records.errors import RuleError, from_message
 from network.consortium.certificates import read_file
 from network.consortium.member import MemberDirectory
-from network.errors import NetworkError
+from network.errors import MalformedBytesError, NetworkError, UnprovedBlockError
 from network.gateway.contract import Contract
 from network.gateway.errors import CommitError, CommitStatusError, EndorseError, EvaluateError
 from network.gateway.events import ChaincodeEventStream
@@ -212,14 +212,19 @@ class FabricLedger:
         if proof.height != start:
             raise ValueError(f"{proof.height} blocks are proved; a proof cannot begin at {start}")
         end = self._gateway.height()
-        if start < end:
-            for block in self._gateway.blocks(start, end - 1):
-                proved = proof.take(block)
-                yield ledger_block(
-                    block,
-                    self._contract.chaincode,
-                    BlockProof(proved.signers, proved.needed, proved.believed),
-                )
+        blocks = self._gateway.blocks(start, end - 1) if start < end else iter(())
+        while proof.height < end:
+            try:
+                proved = proof.take(next(blocks))
+            except MalformedBytesError as error:
+                raise UnprovedBlockError(proof.height, str(error)) from None
+            except StopIteration:
+                raise UnprovedBlockError(proof.height, "the peer does not give it") from None
+            yield ledger_block(
+                proved.block,
+                self._contract.chaincode,
+                BlockProof(proved.signers, proved.needed, proved.believed),
+            )
 
     def height(self) -> int:
         """Return how many blocks the own peer has."""
