@@ -217,7 +217,7 @@ def watch_rounds(
 def measure(root: Path, parameters: int, bits: int, rounds: int) -> dict[str, Any]:
     """Agree on a study, run a warm-up round and `rounds` more, and return the medians."""
     from network.consortium.member import MemberDirectory
-    from peer_client.audit import check_chain
+    from peer_client.block_audit import check_chain
     from peer_client.client import member_client
     from peer_client.study import approve, propose, read_study
 

@@ -99,7 +99,7 @@ class ChaincodeEvent:
 
 @dataclass(frozen=True, slots=True)
 class TransactionRow:
-    """One transaction as a block keeps it."""
+    """One transaction as a block keeps it; `values` has what it wrote publicly, None deletes."""
 
     transaction_id: str
     creator_msp: str
@@ -107,6 +107,7 @@ class TransactionRow:
     validation_code: str
     function: str
     writes: tuple[str, ...]
+    values: tuple[tuple[str, bytes | None], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,6 +420,7 @@ def _row(simulation: Simulation, code: str) -> TransactionRow:
         validation_code=code,
         function=simulation.function,
         writes=tuple(sorted((*simulation.writes, *private))),
+        values=tuple(simulation.writes.items()),
     )
 
 

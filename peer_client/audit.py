@@ -1,26 +1,37 @@
-"""What an auditor checks: the chain of blocks, and every model from the initial one.
+"""What an auditor proves of a study: its lineage, and every model from the initial one.
 
-`check_chain` walks the blocks of one peer: each names the hash of the one before it, and the hash
-of the transactions it holds. `recompute` walks a study's rounds: each sum is added again from the
-peer's chunks, or taken from a bundle (the summed ciphertext a hospital kept), and held against the
-digests on the ledger; it is opened under the recorded key; the model it gives must have the digest
-that was published. Nothing is repaired and nothing is believed: the first difference raises
-`ChainBrokenError`. A round whose bundle is nowhere to be had is reported, never passed over.
+Records are read out of the blocks that `peer_client.block_audit` has walked, never asked of a
+chaincode. `recompute` walks a study's rounds: each sum is added again from the own peer's chunks,
+or taken from a bundle (the summed ciphertext a hospital kept), and compared with the digests in the
+records; it is opened under the recorded key; the model it gives must have the digest that was
+published. `compare_answer` asks the own peer's chaincode as well, and names the first difference.
+Nothing is repaired: a difference raises. A round whose bundle is nowhere to be had is reported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
-from chaincode.records.round import Round
+from chaincode.records import keys, register
+from chaincode.records.errors import UnknownStudyError
+from chaincode.records.round import Aggregate, Round
 from chaincode.records.study import Study
 from chaincode.records.terms import round_parameters
 from peer_client import lineage
-from peer_client.errors import BundleMissingError, ChainBrokenError, SumMismatchError
-from peer_client.ledger import HospitalLedger, LedgerBlock
-from peer_client.round_records import RoundRecords, read_round, read_rounds
+from peer_client.block_audit import AuditProgress, BlockAudit
+from peer_client.block_records import BlockRecords
+from peer_client.errors import (
+    AnswerContradictedError,
+    BundleMissingError,
+    ChainBrokenError,
+    SumMismatchError,
+)
+from peer_client.ledger import HospitalLedger, query
+from peer_client.own_agreement import check_genesis
+from peer_client.round_records import RoundRecords, records_from
 from peer_client.sealing.errors import OpeningError
 from peer_client.store import ModelState, read_file
 from peer_client.summing import (
@@ -31,29 +42,10 @@ from peer_client.summing import (
     sum_from_bytes,
 )
 
-#: Told (done, in all) while an audit runs.
-AuditProgress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class ChainReport:
-    """What a walk over the blocks found.
-
-    Attributes:
-        blocks: How many.
-        transactions: How many of them, valid or not.
-        invalid: Transactions that were ordered but found invalid.
-        bytes: Size of all blocks.
-        bytes_by_round: Size of the blocks of each round of the study asked about.
-        head: Hash of the newest block's header, hex.
-    """
-
-    blocks: int
-    transactions: int
-    invalid: int
-    bytes: int
-    bytes_by_round: dict[int, int]
-    head: str
+#: How often the chaincode is asked again where its answer is not that of the blocks. A peer writes
+#: a block down before its state, and others go on meanwhile.
+_ASKED_AGAIN: Final = 20
+_PAUSE_S: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,118 +69,145 @@ class RoundCheck:
     contributors: tuple[str, ...]
 
 
-def check_chain(
-    ledger: HospitalLedger, *, study: str = "", progress: AuditProgress | None = None
-) -> ChainReport:
-    """Walk all blocks of the own peer and prove that each continues the one before.
+def proved_lineage(records: BlockRecords, study: str) -> dict[str, Any]:
+    """Return the chain of models as the blocks have it, in the form of the `lineage` query.
 
     Args:
-        ledger: The peer's ledger.
-        study: Count bytes by round of this study.
-        progress: Called with (blocks done, 0) now and then.
+        records: Read out of the blocks.
+        study: The study.
 
     Raises:
-        ChainBrokenError: A block was changed, left out, or put in another place.
+        UnknownStudyError: The blocks have no such study.
     """
-    previous: LedgerBlock | None = None
-    blocks = transactions = invalid = size = 0
-    by_round: dict[int, int] = {}
-    for block in ledger.blocks(0):
-        check_link(block, previous)
-        previous = block
-        blocks += 1
-        size += block.size_bytes
-        transactions += len(block.transactions)
-        invalid += sum(not row.valid for row in block.transactions)
-        for number in sorted(_rounds_of(block, study))[:1]:
-            by_round[number] = by_round.get(number, 0) + block.size_bytes
-        if progress is not None and blocks % 50 == 0:
-            progress(blocks, 0)
-    head = previous.header_hash.hex() if previous is not None else ""
-    return ChainReport(blocks, transactions, invalid, size, by_round, head)
-
-
-def check_link(block: LedgerBlock, previous: LedgerBlock | None) -> None:
-    """Prove that a block holds what its header says and follows another.
-
-    Raises:
-        ChainBrokenError: It does not.
-    """
-    if block.recomputed_data_hash != block.data_hash:
-        raise ChainBrokenError(
-            f"block {block.number} does not hold the transactions that its header names"
-        )
-    if block.number != (0 if previous is None else previous.number + 1):
-        raise ChainBrokenError(f"block {block.number} is not in its place")
-    if previous is not None and block.previous_hash != previous.header_hash:
-        raise ChainBrokenError(
-            f"block {block.number} does not continue block {previous.number}: the hash it names "
-            "is another"
-        )
-
-
-def _rounds_of(block: LedgerBlock, study: str) -> set[int]:
-    """Return the rounds of a study that a block's transactions name."""
+    terms = register.study(records, study)
     return {
-        int(row.arguments[1])
-        for row in block.transactions
-        if len(row.arguments) > 1 and row.arguments[0] == study and row.arguments[1].isdigit()
+        "study": terms.study,
+        "study_sha256": terms.sha256,
+        "initial_model_sha256": terms.initial_model_sha256,
+        "rounds": [_link(records, each) for each in register.rounds(records, study)],
     }
 
 
+def _link(records: BlockRecords, record: Round) -> dict[str, Any]:
+    total = register.found(records, Aggregate, keys.aggregate(record.study, record.round))
+    return {
+        "study": record.study,
+        "round": record.round,
+        "state": record.state,
+        "parent_sha256": record.parent_sha256,
+        "model_sha256": record.model_sha256,
+        "changed_at_s": record.changed_at_s,
+        "contributors": [each.msp for each in total.contributors] if total else [],
+        "refused": dict(total.refused) if total else {},
+        "digest": total.digest if total else "",
+        "cheating_max": total.cheating_max if total else 0,
+        "pooling_max": total.pooling_max if total else 0,
+        "reason": record.reason,
+    }
+
+
+def compare_answer(audit: BlockAudit, study: str) -> None:
+    """Compare what the own peer's chaincode answers with the blocks.
+
+    Both may move on meanwhile, so an answer counts as equal where it was once what the blocks
+    gave; new blocks are walked as they come.
+
+    Raises:
+        UnknownStudyError: The blocks have no such study.
+        AnswerContradictedError: They stay different; names the first field that is.
+    """
+    proved = proved_lineage(audit.records, study)
+    for _ in range(_ASKED_AGAIN):
+        answer = _answer(audit.ledger, study)
+        if answer == proved:
+            return
+        audit.walk()
+        proved = proved_lineage(audit.records, study)
+        if answer == proved:
+            return
+        audit.ledger.wait_change(_PAUSE_S)
+    raise AnswerContradictedError(*_difference(answer, proved))
+
+
+def _answer(ledger: HospitalLedger, study: str) -> dict[str, Any]:
+    """Return what the chaincode says of a study's lineage, nothing where it knows none."""
+    try:
+        found: dict[str, Any] = query(ledger, "lineage", study)
+    except UnknownStudyError:
+        return {}
+    return found
+
+
+def _difference(answer: dict[str, Any], proved: dict[str, Any]) -> tuple[str, str, str]:
+    """Return what differs first, and both values in words."""
+    name = proved["study"]
+    for field in ("study", "study_sha256", "initial_model_sha256"):
+        if answer.get(field) != proved[field]:
+            return f"{field} of {name}", repr(answer.get(field)), repr(proved[field])
+    rounds = answer.get("rounds", [])
+    for one, other in zip(rounds, proved["rounds"], strict=False):
+        for field, value in other.items():
+            if one.get(field) != value:
+                what = f"{field} of round {other['round']} of {name}"
+                return what, repr(one.get(field)), repr(value)
+    return f"the rounds of {name}", f"{len(rounds)}", f"{len(proved['rounds'])}"
+
+
 def recompute(
-    ledger: HospitalLedger,
+    audit: BlockAudit,
     study: Study,
     initial: ModelState,
     *,
     bundles: Sequence[Path] = (),
     progress: AuditProgress | None = None,
+    checks: list[RoundCheck] | None = None,
 ) -> tuple[list[RoundCheck], ModelState]:
     """Recompute every published model of a study from the initial one.
 
     Args:
-        ledger: The auditor's own peer.
-        study: The study's terms.
+        audit: The walked blocks, whose records are what counts, and the auditor's own peer, which
+            gives the chunks.
+        study: The study's terms, as the blocks have them.
         initial: The model before round 1 (`lineage.initial_model`).
         bundles: Folders of rounds (`000001/sum.bin`), as hospitals keep them.
         progress: Called with (rounds done, rounds).
+        checks: Where the rows go as they are proved, so that they are there also after an error.
 
     Returns:
         One row a round, and the model in force.
 
     Raises:
+        StudyClaimError: The terms are not those in the blocks, or of another channel.
         ChainBrokenError: A sum, a key or a model is not the one recorded.
         BundleMissingError: A published round's sum is nowhere to be had.
     """
-    records = read_rounds(ledger, study.study)
+    check_genesis(study, audit.ledger)
+    if register.study(audit.records, study.study) != study:
+        raise ChainBrokenError(f"study {study.study} has other terms in the blocks")
+    records = register.rounds(audit.records, study.study)
     model = initial
-    checks: list[RoundCheck] = []
+    rows = [] if checks is None else checks
     for done, record in enumerate(records, start=1):
-        check, model = _recompute_round(ledger, study, record, model, bundles)
-        checks.append(check)
+        check, model = _recompute_round(audit, study, record, model, bundles)
+        rows.append(check)
         if progress is not None:
             progress(done, len(records))
-    return checks, model
+    return rows, model
 
 
 def _recompute_round(
-    ledger: HospitalLedger,
-    study: Study,
-    record: Round,
-    parent: ModelState,
-    bundles: Sequence[Path],
+    audit: BlockAudit, study: Study, record: Round, parent: ModelState, bundles: Sequence[Path]
 ) -> tuple[RoundCheck, ModelState]:
-    found = read_round(ledger, study.study, record.round)
-    if found is None:  # pragma: no cover - it was listed a moment ago
-        raise ChainBrokenError(f"round {record.round} is listed, but the ledger has no record")
+    found = records_from(audit.records, study, record.round)
     if record.state != lineage.PUBLISHED:
         check = RoundCheck(
             record.round, record.state, "none", record.parent_sha256, "", found.contributors
         )
         return check, parent
     try:
-        total, source = _sum_of(ledger, study, found, bundles)
-        model = lineage.opened_model(ledger, study, round_parameters(study), found, total, parent)
+        total, source = _sum_of(audit.ledger, study, found, bundles)
+        key = register.round_key(audit.records, study.study, record.round)
+        model = lineage.opened_model(study, round_parameters(study), found, key, total, parent)
     except (SumMismatchError, OpeningError) as error:
         raise ChainBrokenError(f"round {record.round}: {error}") from error
     lineage.check_published(model, record)

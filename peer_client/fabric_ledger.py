@@ -19,14 +19,16 @@ from types import TracebackType
 from chaincode.records.errors import RuleError, from_message
 from network.consortium.certificates import read_file
 from network.consortium.member import MemberDirectory
-from network.errors import NetworkError
+from network.errors import MalformedBytesError, NetworkError, UnprovedBlockError
 from network.gateway.contract import Contract
 from network.gateway.errors import CommitError, CommitStatusError, EndorseError, EvaluateError
 from network.gateway.events import ChaincodeEventStream
 from network.gateway.gateway import Gateway
 from network.wire.block import Block
 from network.wire.identity import Identity
+from network.wire.verified_chain import VerifiedChain
 from peer_client.ledger import (
+    BlockProof,
     Committed,
     ConflictError,
     LedgerBlock,
@@ -66,6 +68,7 @@ class FabricLedger:
         self._changed = threading.Condition()
         self._pending: set[tuple[str, str]] = set()  # event's name, MSP
         self._events: ChaincodeEventStream | None = None
+        self._proof: VerifiedChain | None = None
         self._follower: threading.Thread | None = None
 
     @property
@@ -192,7 +195,36 @@ class FabricLedger:
         end = self._gateway.height() if stop is None else stop
         if start < end:
             for block in self._gateway.blocks(start, end - 1):
-                yield ledger_block(block)
+                yield ledger_block(block, self._contract.chaincode)
+
+    def proved_blocks(self, start: int = 0) -> Iterator[LedgerBlock]:
+        """Yield blocks from the own peer, each proved from this member's own first block on."""
+        if start == 0 or self._proof is None:
+            self._proof = VerifiedChain(
+                read_file(self._directory.genesis_block),
+                own_roots={
+                    msp_id: self._directory.roots_pem(msp_id)
+                    for msp_id in self._directory.description()["roots"]
+                },
+                chaincode=self._contract.chaincode,
+            )
+        proof = self._proof
+        if proof.height != start:
+            raise ValueError(f"{proof.height} blocks are proved; a proof cannot begin at {start}")
+        end = self._gateway.height()
+        blocks = self._gateway.blocks(start, end - 1) if start < end else iter(())
+        while proof.height < end:
+            try:
+                proved = proof.take(next(blocks))
+            except MalformedBytesError as error:
+                raise UnprovedBlockError(proof.height, str(error)) from None
+            except StopIteration:
+                raise UnprovedBlockError(proof.height, "the peer does not give it") from None
+            yield ledger_block(
+                proved.block,
+                self._contract.chaincode,
+                BlockProof(proved.signers, proved.needed, proved.believed),
+            )
 
     def height(self) -> int:
         """Return how many blocks the own peer has."""
@@ -253,8 +285,8 @@ def _translated(error: EvaluateError | EndorseError) -> Exception:
     return rule if rule is not None else error
 
 
-def ledger_block(block: Block) -> LedgerBlock:
-    """Return a block as an auditor needs it."""
+def ledger_block(block: Block, chaincode: str, proof: BlockProof | None = None) -> LedgerBlock:
+    """Return a block as an auditor needs it, with what this chaincode's transactions wrote."""
     return LedgerBlock(
         number=block.number,
         previous_hash=block.previous_hash,
@@ -269,8 +301,14 @@ def ledger_block(block: Block) -> LedgerBlock:
                 valid=row.validation_code == "VALID",
                 function=row.function,
                 arguments=tuple(arg.decode("utf-8", "replace") for arg in row.args),
+                writes=tuple(
+                    (write.key, None if write.is_delete else write.value)
+                    for write in row.writes
+                    if write.namespace == chaincode
+                ),
             )
             for row in block.transactions
         ),
         size_bytes=block.size_bytes,
+        proof=proof,
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 
@@ -25,7 +25,17 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class LedgerTransaction:
-    """One transaction of a block, as an auditor needs it."""
+    """One transaction of a block, as an auditor needs it.
+
+    Attributes:
+        transaction_id: Its id, empty for a configuration.
+        creator_msp: Who sent it.
+        timestamp_s: Its time by the sender's clock, seconds since 1970 UTC.
+        valid: Whether it changed the state.
+        function: Function called.
+        arguments: Its arguments, as text.
+        writes: Public keys of the chaincode and the values written, in order; None deletes.
+    """
 
     transaction_id: str
     creator_msp: str
@@ -33,6 +43,23 @@ class LedgerTransaction:
     valid: bool
     function: str
     arguments: tuple[str, ...] = ()
+    writes: tuple[tuple[str, bytes | None], ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockProof:
+    """What was proved of a block before it was given out.
+
+    Attributes:
+        signers: MSP of each ordering node proved to have signed it, by number; nobody signs the
+            first block, which is this member's own file.
+        needed: How many had to sign.
+        believed: Transactions left out on the peer's word alone.
+    """
+
+    signers: tuple[str, ...]
+    needed: int
+    believed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +74,8 @@ class LedgerBlock:
         header_hash: Hash of this header, which the next block names.
         transactions: In the block's order.
         size_bytes: Length of the block as stored.
+        proof: What was proved of it; None where it was not asked for, or where the ledger has no
+            signatures.
     """
 
     number: int
@@ -56,6 +85,7 @@ class LedgerBlock:
     header_hash: bytes
     transactions: tuple[LedgerTransaction, ...]
     size_bytes: int
+    proof: BlockProof | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +222,18 @@ class HospitalLedger(Protocol):
 
     def blocks(self, start: int, stop: int | None = None) -> Iterator[LedgerBlock]:
         """Yield blocks `start` up to, not including, `stop` (the present height by default)."""
+
+    def proved_blocks(self, start: int = 0) -> Iterator[LedgerBlock]:
+        """Yield the blocks from `start` up to the present height, each with its proof.
+
+        On a ledger whose blocks nobody signs they come without one.
+
+        Args:
+            start: 0 begins the proof; otherwise how many blocks were proved before.
+
+        Raises:
+            UnprovedBlockError: A block does not follow from what the members compared.
+        """
 
     def height(self) -> int:
         """Return how many blocks the own peer has; asked of it alone."""

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chaincode.records.canonical import sha256_hex
-from chaincode.records.round import Round, RoundState
+from chaincode.records.round import Round, RoundKey, RoundState
 from chaincode.records.study import Study
 from chaincode.roundkey.parameters import RoundParameters
 from chaincode.roundkey.shares import read_round_key
 from peer_client import round_records
 from peer_client.errors import ChainBrokenError, StudyClaimError
-from peer_client.ledger import HospitalLedger
 from peer_client.round_records import RoundRecords
 from peer_client.round_sum import checked_sum
 from peer_client.sealing.opening import open_sum
@@ -61,20 +60,20 @@ def initial_model(study: Study, weights: NDArray[np.float32]) -> ModelState:
 
 
 def opened_model(
-    ledger: HospitalLedger,
     study: Study,
     parameters: RoundParameters,
     records: RoundRecords,
+    key: RoundKey,
     total: Residues,
     parent: ModelState,
 ) -> ModelState:
     """Return the model of an opened round.
 
     Args:
-        ledger: Where the round key is read.
         study: The study's terms.
         parameters: The encryption's numbers.
         records: The round.
+        key: Its recorded key.
         total: Its sum, held against the ledger already, shape `(polynomials + 1, 4096)`.
         parent: The model it started from.
 
@@ -88,7 +87,6 @@ def opened_model(
             f"round {number} starts from model {records.record.parent_sha256[:16]}, and the "
             f"model after round {parent.round_number} here is another"
         )
-    key = round_records.read_round_key(ledger, study.study, number)
     if records.round_key is None or sha256_hex(key.key) != records.round_key.key_sha256:
         raise ChainBrokenError(f"the key of round {number} is not the one that the round shows")
     sums = open_sum(
@@ -191,7 +189,8 @@ def catch_up(desk: Desk, published: list[Round]) -> ModelState:
         if records is None:  # pragma: no cover - it was in the list a moment ago
             raise ChainBrokenError(f"round {each.round} of {desk.study.study} is gone")
         total = checked_sum(desk, records)
-        model = opened_model(desk.ledger, desk.study, desk.parameters, records, total, model)
+        key = round_records.read_round_key(desk.ledger, desk.study.study, each.round)
+        model = opened_model(desk.study, desk.parameters, records, key, total, model)
         check_published(model, each)
         desk.store.write_model(model)
     return model

@@ -23,7 +23,7 @@ from peer_client.desk import Desk
 from peer_client.errors import RecordChangedError, SumMismatchError
 from peer_client.own_time import serve_in_time
 from peer_client.personal.ledger_figures import ledger_ppm
-from peer_client.round_records import RoundRecords, read_share_sums
+from peer_client.round_records import RoundRecords, read_round_key, read_share_sums
 from peer_client.round_sum import check_refused, checked_sum, made_sum
 from peer_client.sealing.answer import ReceivedBox, ShareSum, answer_once
 from peer_client.sealing.errors import ShareRefusedError
@@ -151,7 +151,8 @@ def apply_round(desk: Desk, records: RoundRecords) -> None:
     """
     parent = lineage.parent_model(desk, records.record)
     total = checked_sum(desk, records)
-    model = lineage.opened_model(desk.ledger, desk.study, desk.parameters, records, total, parent)
+    key = read_round_key(desk.ledger, desk.study.study, records.record.round)
+    model = lineage.opened_model(desk.study, desk.parameters, records, key, total, parent)
     desk.store.write_model(model)
 
 

@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
-from chaincode.records.canonical import Record, encode
+from chaincode.ledger import StateReader
+from chaincode.records import register
+from chaincode.records.canonical import Record, encode, sha256_hex
 from chaincode.records.errors import UnknownRoundError
 from chaincode.records.round import (
     Aggregate,
@@ -25,6 +27,7 @@ from chaincode.records.round import (
     ShareSum,
     UploadLayout,
 )
+from chaincode.records.study import Study
 from peer_client.decision import RoundView
 from peer_client.ledger import HospitalLedger, query
 
@@ -147,6 +150,36 @@ def records_of(answer: Mapping[str, Any]) -> RoundRecords:
         confirmations=_by_msp(Confirmation, answer["confirmations"]),
         give_up_votes=dict(sorted(answer["give_up_votes"].items())),
         join_reports=dict(sorted(answer["join_reports"].items())),
+    )
+
+
+def records_from(reader: StateReader, terms: Study, number: int) -> RoundRecords:
+    """Return a round's records out of public values that are known already.
+
+    Raises:
+        UnknownRoundError: There is no such round.
+        RecordError: A value is not of the form it must have.
+    """
+    record = register.round_(reader, terms.study, number)
+    book = register.book(reader, terms, number)
+    key = book.round_key
+    return RoundRecords(
+        record=record,
+        joins={msp: sha256_hex(each.sealing_key) for msp, each in book.joins.items()},
+        updates=book.updates,
+        aggregate=book.aggregate,
+        answers={
+            msp: AnswerSummary(
+                each.digest,
+                sha256_hex(each.share_sum) if each.share_sum else "",
+                each.unopened,
+            )
+            for msp, each in book.share_sums.items()
+        },
+        round_key=KeySummary(sha256_hex(key.key), key.senders, key.false_senders) if key else None,
+        confirmations=book.confirmations,
+        give_up_votes={msp: each.reason for msp, each in book.give_up_votes.items()},
+        join_reports={msp: each.sealing_key_sha256 for msp, each in book.join_reports.items()},
     )
 
 

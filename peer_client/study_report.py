@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from peer_client.audit import AuditProgress, check_chain
+from peer_client.block_audit import AuditProgress, check_chain
 from peer_client.ct.cohort import SliceSet
 from peer_client.ledger import HospitalLedger
 from peer_client.personal.ledger_figures import COUNTS
@@ -38,7 +38,9 @@ def round_rows(
         progress: Called while blocks are read.
 
     Raises:
+        UnprovedBlockError: A block does not follow from what the members compared.
         ChainBrokenError: The blocks do not continue each other.
+        RecordRewrittenError: A record that is written once was changed.
     """
     sizes = check_chain(ledger, study=study, progress=progress).bytes_by_round
     rows = []

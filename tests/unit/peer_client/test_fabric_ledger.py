@@ -12,7 +12,8 @@ import pytest
 from chaincode.records.errors import SecondJoinError
 from network.gateway.errors import EndorseError, EvaluateError, PeerDetail
 from network.gateway.events import ChaincodeEvent
-from network.wire.block import Block, TransactionRow
+from network.wire.block import Block
+from network.wire.row import TransactionRow, Write
 from peer_client.fabric_ledger import FabricLedger, _translated, ledger_block
 from peer_client.ledger import PrivateDataError
 
@@ -63,15 +64,22 @@ def test_a_block_keeps_its_place_its_hashes_and_what_was_called() -> None:
         validation_code="MVCC_READ_CONFLICT",
         function="join_round",
         args=(b"study", b"3"),
+        writes=(
+            Write("rounds", "a", b"1", False),
+            Write("rounds", "b", b"", True),
+            Write("_lifecycle", "c", b"1", False),
+        ),
     )
     block = Block(5, b"p", b"d", b"h", b"r", (row,), (), 99)
 
-    found = ledger_block(block)
+    found = ledger_block(block, "rounds")
 
     assert (found.number, found.previous_hash, found.data_hash) == (5, b"p", b"d")
     assert (found.header_hash, found.recomputed_data_hash, found.size_bytes) == (b"h", b"r", 99)
     assert found.transactions[0].arguments == ("study", "3")
+    assert found.transactions[0].writes == (("a", b"1"), ("b", None))
     assert not found.transactions[0].valid
+    assert found.proof is None
 
 
 @pytest.fixture

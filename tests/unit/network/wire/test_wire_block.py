@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from network.errors import CertificateError, MalformedBytesError
-from network.wire.block import NOT_VALIDATED, Write, check_link, encode_header, read_block
+from network.wire.block import check_link, encode_header, read_block
 from network.wire.block_signature import Consenter, bft_quorum, check_signatures, read_consenters
 from network.wire.proposal import build_proposal
+from network.wire.row import NOT_VALIDATED, Write
 from network.wire.transaction import read_result
 from tests.support.certificate_authority import NOW, Authority
 from tests.support.fake_chain import MVCC, FakeChain, Orderer, Result, der_header, endorse
