@@ -288,7 +288,8 @@ def report(demo: Demo) -> list[Path]:
 def print_tables(rows: Sequence[RoundRow]) -> None:
     """Print what the rounds cost, and what they brought each hospital."""
     from peer_client.cli.output import print_table
-    from peer_client.report import metric_cell, served_cells, short_name, table_cells
+    from peer_client.report import metric_cell, served_cells, table_cells
+    from peer_client.wording import short_name
 
     title = "Rounds: longest seconds of any hospital by phase, bytes of all on the ledger"
     print_table(title, *table_cells([replace(row, metrics={}) for row in rows]))

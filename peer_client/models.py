@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from chaincode.records.study import Study
 from peer_client.errors import NoModelError
-from peer_client.report import RESEARCH_USE
 from peer_client.store import JSON_BYTES_MAX, ModelState, StudyStore, read_file, write_file
 from peer_client.study_file import network_of, shared_places
 from peer_client.update import model_digest
+from peer_client.wording import RESEARCH_USE
 
 if TYPE_CHECKING:
     from model.network import SliceNetwork

@@ -33,8 +33,9 @@ from peer_client.evaluation.views import of_few
 from peer_client.personal.patient import patient_answer
 from peer_client.personal.reading import Decider
 from peer_client.prediction import Prediction, SliceResult
-from peer_client.report import RESEARCH_USE, MaskPicture, mask_grid, save_figure
+from peer_client.report import MaskPicture, mask_grid, save_figure
 from peer_client.store import write_file
+from peer_client.wording import RESEARCH_USE
 
 #: Slices shown in the overview: those with the largest lesions.
 OVERVIEW_SLICES: Final = 8

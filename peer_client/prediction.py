@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from peer_client.personal.patient import POINTS, PatientAnswer
-from peer_client.report import RESEARCH_USE
+from peer_client.wording import RESEARCH_USE
 
 
 @dataclass(frozen=True, slots=True)

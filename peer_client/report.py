@@ -23,13 +23,12 @@ from peer_client.personal.ledger_figures import (
     served_text,
 )
 from peer_client.store import write_file
+from peer_client.wording import RESEARCH_USE, short_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
-
-RESEARCH_USE: Final = "Research use, not a diagnosis."
 
 #: Phases of a round in the order they are shown, each with what it is called.
 PHASES: Final = (
@@ -238,15 +237,6 @@ def markdown_served(rounds: Sequence[RoundRow]) -> list[str]:
     lines = ["## What each hospital serves", "", "| " + " | ".join(head) + " |"]
     lines += ["|" + " --- |" * len(head)]
     return [*lines, *("| " + " | ".join(cells) + " |" for cells in rows), ""]
-
-
-def short_name(msp_id: str) -> str:
-    """Return an MSP id without its ending.
-
-    >>> short_name("ucsdMSP")
-    'ucsd'
-    """
-    return msp_id.removesuffix("MSP")
 
 
 def learning_curves(rounds: Sequence[RoundRow]) -> Figure:

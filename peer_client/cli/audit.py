@@ -20,7 +20,7 @@ from peer_client.personal.ledger_figures import (
     candidates_text,
     served_text,
 )
-from peer_client.report import short_name
+from peer_client.wording import short_name
 
 if TYPE_CHECKING:
     from peer_client.audit import RoundCheck

@@ -51,9 +51,10 @@ def report(
     from peer_client.cli.live import Counter
     from peer_client.client import member_client
     from peer_client.errors import SettingsError
-    from peer_client.report import RESEARCH_USE, served_cells, table_cells, write_report
+    from peer_client.report import served_cells, table_cells, write_report
     from peer_client.study import read_study
     from peer_client.study_report import round_rows
+    from peer_client.wording import RESEARCH_USE
 
     if (folder is None) != (hospitals_file is None):
         raise SettingsError("--data and --hospitals are given together or not at all")

@@ -20,8 +20,8 @@ def study() -> None:
 def list_(member: Path | None, as_json: bool) -> None:
     """List the studies of the channel and where they stand."""
     from peer_client.client import member_client
-    from peer_client.report import short_name
     from peer_client.study import list_studies
+    from peer_client.wording import short_name
 
     with member_client(member) as client:
         found = list_studies(client.ledger)

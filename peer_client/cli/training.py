@@ -156,7 +156,7 @@ def outcome_json(outcome: Any, facts: dict[str, Any]) -> dict[str, Any]:
 def outcome_line(outcome: Any, facts: dict[str, Any]) -> str:
     """Return how a round ended as one line for people."""
     from peer_client.personal.ledger_figures import served_text
-    from peer_client.report import short_name
+    from peer_client.wording import short_name
 
     metrics = facts.get("metrics_ppm", {})
     shown = [

@@ -16,7 +16,7 @@ import numpy as np
 from peer_client.ct.cohort import SliceSet, load_part
 from peer_client.ct.fingerprint import NEAR_BITS, nearest
 from peer_client.evaluation.figures import PartFigures, part_figures
-from peer_client.report import RESEARCH_USE
+from peer_client.wording import RESEARCH_USE
 
 if TYPE_CHECKING:
     from peer_client.personal.manifest import TrainingManifest

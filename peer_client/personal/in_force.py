@@ -12,8 +12,8 @@ from chaincode.records.study import Study
 from peer_client.models import current_model, facts_of, network_with
 from peer_client.personal.reading import Decider, open_decider
 from peer_client.personal.served import LabelScheme, read_facts
-from peer_client.report import short_name
 from peer_client.store import StudyStore
+from peer_client.wording import short_name
 
 
 def decider_in_force(study: Study, store: StudyStore, msp_id: str, model_sha256: str) -> Decider:

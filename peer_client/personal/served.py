@@ -30,9 +30,9 @@ from peer_client.personal.choice import Choice
 from peer_client.personal.errors import ServedModelError
 from peer_client.personal.manifest import TrainingManifest
 from peer_client.personal.scores import PATIENT_RULE, Member
-from peer_client.report import RESEARCH_USE
 from peer_client.store import JSON_BYTES_MAX, read_file, write_file
 from peer_client.stored_arrays import read_arrays
+from peer_client.wording import RESEARCH_USE
 
 if TYPE_CHECKING:
     from model.network import SliceNetwork

@@ -32,10 +32,10 @@ from peer_client.personal.manifest import manifest_of
 from peer_client.personal.own_models import OwnModels, Vector
 from peer_client.personal.reading import Decider
 from peer_client.personal.served import LabelScheme, ServedModel, read_facts, save_served
-from peer_client.report import short_name
 from peer_client.store import StudyStore
 from peer_client.study_file import shared_places
 from peer_client.update import model_digest
+from peer_client.wording import short_name
 
 if TYPE_CHECKING:
     from model.network import SliceNetwork

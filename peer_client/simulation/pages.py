@@ -12,10 +12,11 @@ from chaincode.records.study import Study
 from chaincode.records.terms import round_parameters
 from peer_client.ct.cohort import Cohort
 from peer_client.personal.ledger_figures import in_words
-from peer_client.report import RESEARCH_USE, MaskPicture, RoundRow, write_report
+from peer_client.report import MaskPicture, RoundRow, write_report
 from peer_client.simulation.result import HospitalResult
 from peer_client.simulation.setting import Setting
 from peer_client.store import write_file
+from peer_client.wording import RESEARCH_USE
 
 if TYPE_CHECKING:
     from peer_client.personal.served import ServedModel

@@ -26,7 +26,7 @@ from peer_client.personal.reading import Decider, open_decider
 from peer_client.personal.served import LabelScheme, ServedModel, save_served
 from peer_client.predict import predict_input
 from peer_client.prediction import Prediction
-from peer_client.report import RESEARCH_USE
+from peer_client.wording import RESEARCH_USE
 
 pytestmark = pytest.mark.tensorflow
 SIZE = 32

@@ -7,14 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from peer_client.report import (
-    RESEARCH_USE,
-    MaskPicture,
-    RoundRow,
-    served_cells,
-    table_cells,
-    write_report,
-)
+from peer_client.report import MaskPicture, RoundRow, served_cells, table_cells, write_report
+from peer_client.wording import RESEARCH_USE
 
 ROWS = [
     RoundRow(
