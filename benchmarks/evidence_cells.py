@@ -22,7 +22,7 @@ from evidence_worlds import World, Worlds, foreign_masks, masks_only
 
 from model.weights import set_vector
 from peer_client.evaluation.readings import Reading, read_slices, thinned
-from peer_client.personal.reading import Decider
+from peer_client.serving.predictor import Decider
 from peer_client.simulation.federation import run_round
 from peer_client.simulation.sites import build_network, network_config
 from peer_client.simulation.steps import adapt, train_alone, train_pooled

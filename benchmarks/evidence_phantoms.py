@@ -115,7 +115,7 @@ def main() -> None:
     from model.threads import set_threads
 
     set_threads(1)
-    from peer_client.personal.reading import open_decider
+    from peer_client.serving.predictor import open_decider
 
     decider = open_decider(options.model)
     hospitals = others(read_hospitals(options.hospitals), options.patients)

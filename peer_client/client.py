@@ -22,19 +22,19 @@ from chaincode.records.study import Study
 from chaincode.records.terms import round_parameters
 from network.consortium.member import MemberDirectory
 from network.errors import NetworkError
-from peer_client import lineage
-from peer_client.decision import ENDED
-from peer_client.desk import Desk, Notice, Serving, Trainer
 from peer_client.errors import RoundsAbandonedError, SettingsError
-from peer_client.fabric_ledger import FabricLedger
-from peer_client.ledger import HospitalLedger
-from peer_client.own_agreement import OwnAgreement
-from peer_client.round import HospitalRound, RoundOutcome
+from peer_client.ledgers.fabric import FabricLedger
+from peer_client.ledgers.ledger import HospitalLedger
+from peer_client.rounds import lineage
+from peer_client.rounds.context import Desk, Notice, Serving, Trainer
+from peer_client.rounds.decision import ENDED
+from peer_client.rounds.round import HospitalRound, RoundOutcome
+from peer_client.rounds.seen_records import check_study_seen
 from peer_client.sealing import Journal, SealingKeys, memory_backed_folder
-from peer_client.seen_records import check_study_seen
-from peer_client.starting_model import starting_weights
-from peer_client.store import StudyStore
-from peer_client.study import (
+from peer_client.serving.starting_model import starting_weights
+from peer_client.storage.study_store import StudyStore
+from peer_client.studies.own_agreement import OwnAgreement
+from peer_client.studies.study import (
     StudyState,
     check_ordering,
     check_own_part,

@@ -15,16 +15,16 @@ from peer_client.cli.output import (
     print_json,
     print_table,
 )
-from peer_client.personal.ledger_figures import (
+from peer_client.rounds.ledger_figures import (
     CANDIDATES_HEAD,
     candidates_text,
     served_text,
 )
-from peer_client.wording import short_name
+from peer_client.studies.wording import short_name
 
 if TYPE_CHECKING:
-    from peer_client.audit import RoundCheck
-    from peer_client.block_audit import BlockAudit
+    from peer_client.audit.block_walk import BlockAudit
+    from peer_client.audit.recomputation import RoundCheck
     from peer_client.client import MemberClient
 
 
@@ -40,7 +40,7 @@ def audit() -> None:
 
 def _query(member: Path | None, *question: str) -> Any:
     from peer_client.client import member_client
-    from peer_client.ledger import query
+    from peer_client.ledgers.ledger import query
 
     with member_client(member) as client:
         return query(client.ledger, *question)
@@ -66,7 +66,7 @@ def study(member: Path | None, name: str, as_json: bool) -> None:
         return
     from chaincode.records.canonical import encode
     from chaincode.records.study import Study
-    from peer_client.agreement_text import agreement_lines
+    from peer_client.studies.agreement_text import agreement_lines
 
     print_fields("terms:", agreement_lines(Study.from_text(encode(found["record"]))))
     print_fields(
@@ -170,7 +170,7 @@ def _change(metrics: dict[str, int], name: str) -> str:
 def hospital(member: Path | None, name: str | None, as_json: bool) -> None:
     """Show what a hospital (member name or MSP; by default this one) did, round by round."""
     from peer_client.client import member_client
-    from peer_client.ledger import query
+    from peer_client.ledgers.ledger import query
 
     with member_client(member) as client:
         msp_id = client.ledger.msp_id if name is None else name
@@ -261,8 +261,8 @@ def lineage(
     member's own first block on. Where a check fails, what was proved before it is shown.
     """
     from chaincode.records.errors import UnknownStudyError
-    from peer_client import audit as audits
-    from peer_client.block_audit import BlockAudit
+    from peer_client.audit import recomputation as audits
+    from peer_client.audit.block_walk import BlockAudit
     from peer_client.cli.live import Counter
     from peer_client.client import member_client
 
@@ -293,10 +293,10 @@ def _recompute(
 ) -> None:
     """Make every model again; `checks` has what was proved, also after an error."""
     from chaincode.records import register
-    from peer_client import audit as audits
+    from peer_client.audit import recomputation as audits
     from peer_client.cli.live import Counter
-    from peer_client.lineage import initial_model
-    from peer_client.starting_model import starting_weights, take_starting_model
+    from peer_client.rounds.lineage import initial_model
+    from peer_client.serving.starting_model import starting_weights, take_starting_model
 
     terms = register.study(walked.records, name)
     store = client.store(name)
@@ -325,7 +325,7 @@ def _show_lineage(
     from dataclasses import asdict
 
     from chaincode.records.errors import UnknownStudyError
-    from peer_client import audit as audits
+    from peer_client.audit import recomputation as audits
 
     try:
         found = audits.proved_lineage(walked.records, name)

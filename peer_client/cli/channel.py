@@ -25,8 +25,8 @@ def show(member: Path | None, as_json: bool) -> None:
     The own peer is asked. What was accepted is kept in this hospital's client directory with its
     first approval of a study.
     """
-    from peer_client.channel_rules import differences
     from peer_client.client import member_client
+    from peer_client.studies.channel_rules import differences
 
     with member_client(member) as client:
         name, facts = client.ledger.channel, client.ledger.channel_facts()
@@ -64,8 +64,8 @@ def accept(member: Path | None, yes: bool, as_json: bool) -> None:
     other hospitals who made a change and why before accepting it. A channel that fewer than T
     hospitals can write to or change is refused.
     """
-    from peer_client.channel_rules import check_channel_rules, differences
     from peer_client.client import member_client
+    from peer_client.studies.channel_rules import check_channel_rules, differences
 
     with member_client(member) as client:
         name, facts = client.ledger.channel, client.ledger.channel_facts()

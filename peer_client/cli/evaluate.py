@@ -43,8 +43,8 @@ def evaluate(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from model.threads import set_threads
     from peer_client.cli.training import slices_cache
-    from peer_client.evaluation.evaluate import evaluate as judged
-    from peer_client.personal.reading import open_decider
+    from peer_client.inference.evaluate import evaluate as judged
+    from peer_client.serving.predictor import open_decider
 
     set_threads(threads)
     found = judged(

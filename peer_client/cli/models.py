@@ -17,8 +17,8 @@ from peer_client.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from peer_client.personal.reading import Decider
-    from peer_client.prediction import Prediction
+    from peer_client.inference.prediction import Prediction
+    from peer_client.serving.predictor import Decider
 
 #: Slices listed for people; `--json` has all of them.
 SHOWN_SLICES = 12
@@ -58,7 +58,7 @@ def predict(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from model.threads import set_threads
     from peer_client.cli.live import Stages
-    from peer_client.predict import predict_input
+    from peer_client.inference.predict import predict_input
 
     set_threads(threads)
     found = predict_input(_decider(member, name, model_file), path, output, told=Stages())
@@ -93,11 +93,11 @@ def _print_slices(found: Prediction) -> None:
 def _decider(member: Path | None, name: str | None, model_file: Path | None) -> Decider:
     """Return what predicts: the file's model, else what this hospital has of a study."""
     if model_file is not None:
-        from peer_client.personal.reading import open_decider
+        from peer_client.serving.predictor import open_decider
 
         return open_decider(model_file)
     from peer_client.client import chosen_study, member_client
-    from peer_client.personal.in_force import decider_in_force
+    from peer_client.serving.in_force import decider_in_force
 
     with member_client(member) as client:
         state = chosen_study(client.ledger, name)
@@ -134,10 +134,10 @@ def export(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from peer_client.client import chosen_study, member_client
     from peer_client.errors import SettingsError
-    from peer_client.models import current_model, export_model, facts_of, network_with
-    from peer_client.personal.in_force import served_file
-    from peer_client.personal.ledger_figures import in_words
-    from peer_client.personal.served import export_served
+    from peer_client.rounds.ledger_figures import in_words
+    from peer_client.serving.exported import current_model, export_model, facts_of, network_with
+    from peer_client.serving.in_force import served_file
+    from peer_client.serving.served import export_served
 
     if output.suffix != ".keras":
         raise SettingsError(f"--output must end in .keras, not {output.name!r}")

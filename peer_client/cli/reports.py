@@ -12,8 +12,8 @@ from peer_client.cli.output import json_option, print_json, print_table
 
 if TYPE_CHECKING:
     from peer_client.client import MemberClient
-    from peer_client.report import MaskPicture
-    from peer_client.study import StudyState
+    from peer_client.reports.report import MaskPicture
+    from peer_client.studies.study import StudyState
 
 
 @click.command()
@@ -51,10 +51,10 @@ def report(
     from peer_client.cli.live import Counter
     from peer_client.client import member_client
     from peer_client.errors import SettingsError
-    from peer_client.report import served_cells, table_cells, write_report
-    from peer_client.study import read_study
-    from peer_client.study_report import round_rows
-    from peer_client.wording import RESEARCH_USE
+    from peer_client.reports.report import served_cells, table_cells, write_report
+    from peer_client.reports.study_report import round_rows
+    from peer_client.studies.study import read_study
+    from peer_client.studies.wording import RESEARCH_USE
 
     if (folder is None) != (hospitals_file is None):
         raise SettingsError("--data and --hospitals are given together or not at all")
@@ -92,9 +92,9 @@ def _masks(
     from peer_client.cli.training import slices_cache
     from peer_client.ct.cohort import load_cohort
     from peer_client.ct.hospitals import hospital_named, read_hospitals
-    from peer_client.models import current_model, network_with
-    from peer_client.study_file import network_of
-    from peer_client.study_report import mask_pictures
+    from peer_client.reports.study_report import mask_pictures
+    from peer_client.serving.exported import current_model, network_with
+    from peer_client.studies.study_file import network_of
 
     store = client.store(state.terms.study)
     net = network_with(state.terms, current_model(store, state.model_sha256), store)

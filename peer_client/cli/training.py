@@ -77,10 +77,10 @@ def train(
     )
     from peer_client.ct.cohort import load_cohort
     from peer_client.ct.hospitals import hospital_named, read_hospitals
-    from peer_client.hospital import LocalTraining, network_once
     from peer_client.sealing import forbid_core_dumps
-    from peer_client.starting_model import take_starting_model
-    from peer_client.study_file import network_of
+    from peer_client.serving.local_training import LocalTraining, network_once
+    from peer_client.serving.starting_model import take_starting_model
+    from peer_client.studies.study_file import network_of
 
     forbid_core_dumps()
     keep_freed_memory()
@@ -111,7 +111,7 @@ def train(
         trainer = LocalTraining(terms, client.ledger.msp_id, cohort, store, network=network)
         serving = None
         if personal != "off":
-            from peer_client.personal.serving import PersonalServing, ServingPlan
+            from peer_client.serving.serving import PersonalServing, ServingPlan
 
             last = min(state.published_rounds + (rounds or terms.rounds), terms.rounds)
             plan = ServingPlan(
@@ -155,8 +155,8 @@ def outcome_json(outcome: Any, facts: dict[str, Any]) -> dict[str, Any]:
 
 def outcome_line(outcome: Any, facts: dict[str, Any]) -> str:
     """Return how a round ended as one line for people."""
-    from peer_client.personal.ledger_figures import served_text
-    from peer_client.wording import short_name
+    from peer_client.rounds.ledger_figures import served_text
+    from peer_client.studies.wording import short_name
 
     metrics = facts.get("metrics_ppm", {})
     shown = [
@@ -196,7 +196,7 @@ def _accepted_text(changes: list[str] | None) -> str:
 def status(member: Path | None, name: str | None, as_json: bool) -> None:
     """Show where this hospital's studies stand, and what it would do next."""
     from peer_client.client import member_client
-    from peer_client.status import hospital_status
+    from peer_client.reports.status import hospital_status
 
     with member_client(member) as client:
         found = hospital_status(client, name)

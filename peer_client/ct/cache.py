@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peer_client.ct.errors import CacheError
-from peer_client.stored_arrays import read_arrays
+from peer_client.storage.arrays import read_arrays
 
 #: 256 pictures of 1024 x 1024 and their masks have half of it.
 SHARD_BYTES_MAX: Final = 1 << 30

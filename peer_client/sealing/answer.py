@@ -1,6 +1,6 @@
 """A hospital's one answer in a round: the sum of the shares it holds from the contributors.
 
-Before it answers, the hospital has re-added the sum itself (`peer_client.summing`).
+Before it answers, the hospital has re-added the sum itself (`peer_client.rounds.sums`).
 Here it checks that enough contributed, that its own update in the sum is the one it
 sent, and that it answered for nothing else; writes down what it answers for; and only
 then opens its boxes. An answer is the sum and nothing more: a single share never

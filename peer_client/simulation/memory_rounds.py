@@ -22,13 +22,12 @@ from chaincode.contract.dispatch import invoke
 from chaincode.memory_ledger import MemoryLedger
 from chaincode.records.study import Study
 from chaincode.records.terms import round_parameters
-from peer_client.decision import Act
-from peer_client.desk import Desk, Notice, Trainer, TrainingProgress, TrainingTask
-from peer_client.ledger import OrderingClaim
-from peer_client.memory_hospital import MemoryHospital
-from peer_client.memory_identity import new_member, roots_of
-from peer_client.own_agreement import OwnAgreement
-from peer_client.round import HospitalRound
+from peer_client.ledgers.ledger import OrderingClaim
+from peer_client.ledgers.memory import MemoryHospital
+from peer_client.ledgers.memory_identity import new_member, roots_of
+from peer_client.rounds.context import Desk, Notice, Trainer, TrainingProgress, TrainingTask
+from peer_client.rounds.decision import Act
+from peer_client.rounds.round import HospitalRound
 from peer_client.sealing import Journal, SealingKeys, memory_backed_folder
 from peer_client.simulation.errors import StuckRoundError
 from peer_client.simulation.rounds import (
@@ -39,8 +38,9 @@ from peer_client.simulation.rounds import (
     last_model,
 )
 from peer_client.simulation.study import CHANNEL, continued
-from peer_client.store import ModelState, StudyStore
-from peer_client.study import approve, propose, read_study
+from peer_client.storage.study_store import ModelState, StudyStore
+from peer_client.studies.own_agreement import OwnAgreement
+from peer_client.studies.study import approve, propose, read_study
 
 #: How far the clock moves when no hospital can do anything, seconds.
 PATIENT_S: Final = 60.0

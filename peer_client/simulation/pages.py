@@ -11,15 +11,15 @@ import numpy as np
 from chaincode.records.study import Study
 from chaincode.records.terms import round_parameters
 from peer_client.ct.cohort import Cohort
-from peer_client.personal.ledger_figures import in_words
-from peer_client.report import MaskPicture, RoundRow, write_report
+from peer_client.reports.report import MaskPicture, RoundRow, write_report
+from peer_client.rounds.ledger_figures import in_words
 from peer_client.simulation.result import HospitalResult
 from peer_client.simulation.setting import Setting
-from peer_client.store import write_file
-from peer_client.wording import RESEARCH_USE
+from peer_client.storage.study_store import write_file
+from peer_client.studies.wording import RESEARCH_USE
 
 if TYPE_CHECKING:
-    from peer_client.personal.served import ServedModel
+    from peer_client.serving.served import ServedModel
     from peer_client.simulation.rounds import SimulatedHospital
 
 #: Validation slices with masks shown for each hospital.

@@ -17,8 +17,8 @@ from network.consortium.member import MemberDirectory
 from network.gateway import ClientTls, EndorseError, EvaluateError, Gateway, GatewayAddress
 from network.gateway.errors import PeerRefusedError
 from network.quorum import hospital_quorum
-from peer_client.channel_rules import check_channel_rules
-from peer_client.fabric_ledger import FabricLedger
+from peer_client.ledgers.fabric import FabricLedger
+from peer_client.studies.channel_rules import check_channel_rules
 from tests.support.fabric_network import FabricNetwork
 
 pytestmark = pytest.mark.fabric

@@ -9,12 +9,12 @@ from model.capsnet import CapsNet, CapsNetConfig, build
 from model.prediction import predict
 from model.views import VIEWS, viewed
 from model.weights import get_vector, initial_vector, set_vector
+from peer_client.evaluation.scores import Member, lesion_scores
 from peer_client.evaluation.views import averaged_over_views, log_odds, mirrored_log_odds
-from peer_client.personal.choice import Choice
-from peer_client.personal.manifest import TrainingManifest
-from peer_client.personal.reading import EVEN_ODDS, Decider
-from peer_client.personal.scores import Member, lesion_scores
-from peer_client.personal.served import LabelScheme, ServedModel
+from peer_client.serving.choice import Choice
+from peer_client.serving.manifest import TrainingManifest
+from peer_client.serving.predictor import EVEN_ODDS, Decider
+from peer_client.serving.served import LabelScheme, ServedModel
 
 pytestmark = pytest.mark.tensorflow
 IMAGES = np.random.default_rng(0).random((5, 32, 32, 1), dtype=np.float32)

@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from peer_client.desk import OutOfTimeError, TrainingTask
 from peer_client.errors import SettingsError
-from peer_client.hospital import network_once
-from peer_client.personal.choice import ADAPTED, ALONE
-from peer_client.personal.in_force import decider_in_force, served_file
-from peer_client.personal.ledger_figures import CANDIDATES
-from peer_client.personal.patient import patient_answer
-from peer_client.personal.reading import open_decider
-from peer_client.personal.served import export_served
-from peer_client.personal.serving import PersonalServing, ServingPlan, served_path
-from peer_client.starting_model import exported_shared
-from peer_client.store import ModelState, StudyStore
-from peer_client.study_file import initial_shared
+from peer_client.rounds.context import OutOfTimeError, TrainingTask
+from peer_client.rounds.ledger_figures import CANDIDATES
+from peer_client.serving.choice import ADAPTED, ALONE
+from peer_client.serving.in_force import decider_in_force, served_file
+from peer_client.serving.local_training import network_once
+from peer_client.serving.patient import patient_answer
+from peer_client.serving.predictor import open_decider
+from peer_client.serving.served import export_served
+from peer_client.serving.serving import PersonalServing, ServingPlan, served_path
+from peer_client.serving.starting_model import exported_shared
+from peer_client.storage.study_store import ModelState, StudyStore
+from peer_client.studies.study_file import initial_shared
 from peer_client.update import first_scales, model_digest
 from tests.support.hospitals import MSPS
 from tests.support.tiny_network import cohort, study

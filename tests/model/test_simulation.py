@@ -12,9 +12,9 @@ import pytest
 from peer_client.ct.errors import SplitLeakError
 from peer_client.ct.hospitals import HospitalData, read_hospitals
 from peer_client.ct.phantoms import write_phantoms
-from peer_client.evaluation.evaluate import evaluate
-from peer_client.personal.errors import ServedModelError
-from peer_client.personal.reading import open_decider
+from peer_client.evaluation.errors import ServedModelError
+from peer_client.inference.evaluate import evaluate
+from peer_client.serving.predictor import open_decider
 from peer_client.simulation.errors import ResumeError
 from peer_client.simulation.recipe import Recipe
 from peer_client.simulation.result import HospitalResult

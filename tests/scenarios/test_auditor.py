@@ -15,13 +15,13 @@ from fabric_protos.common import common_pb2
 from network.errors import UnprovedBlockError
 from network.gateway import blocks as gateway_blocks
 from network.wire.block import read_block
-from peer_client.audit import compare_answer, proved_lineage, recompute
-from peer_client.block_audit import BlockAudit, check_chain
+from peer_client.audit.block_walk import BlockAudit, check_chain
+from peer_client.audit.recomputation import compare_answer, proved_lineage, recompute
 from peer_client.cli.main import main
 from peer_client.errors import BundleMissingError, ChainBrokenError, StudyClaimError
-from peer_client.fabric_ledger import FabricLedger
-from peer_client.ledger import LedgerBlock
-from peer_client.lineage import initial_model
+from peer_client.ledgers.fabric import FabricLedger
+from peer_client.ledgers.ledger import LedgerBlock
+from peer_client.rounds.lineage import initial_model
 from tests.support.fabric_network import FabricNetwork
 from tests.support.hospitals import (
     MSPS,

@@ -20,15 +20,15 @@ from chaincode.records.errors import (
 )
 from chaincode.records.terms import round_parameters
 from chaincode.roundkey.parameters import MODULUS
-from peer_client import submission
-from peer_client.decision import Act
 from peer_client.errors import NotOfStudyError
-from peer_client.memory_identity import new_member, roots_of
-from peer_client.round import HospitalRound
-from peer_client.round_records import RoundRecords, read_round
+from peer_client.ledgers.memory_identity import new_member, roots_of
+from peer_client.rounds import submission
+from peer_client.rounds.decision import Act
+from peer_client.rounds.records import RoundRecords, read_round
+from peer_client.rounds.round import HospitalRound
 from peer_client.sealing import upload
 from peer_client.sealing.errors import JoinSignatureError
-from peer_client.study import read_study
+from peer_client.studies.study import read_study
 from tests.scenarios.conftest import Make
 from tests.support.hospitals import MSPS, Consortium, digests, play, play_up_to, played_round
 

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 from chaincode.records.figures import STEP_PPM
-from peer_client.desk import ServingProgress, TrainingProgress, TrainingTask
-from peer_client.hospital import LocalTraining, network_once
-from peer_client.ledger import query
-from peer_client.personal.in_force import decider_in_force
-from peer_client.personal.ledger_figures import CANDIDATES, served_text
-from peer_client.personal.serving import PersonalServing, ServingPlan
-from peer_client.report import served_cells
-from peer_client.status import study_status
-from peer_client.study import read_study
-from peer_client.study_file import initial_shared
-from peer_client.study_report import round_row
+from peer_client.ledgers.ledger import query
+from peer_client.reports.report import served_cells
+from peer_client.reports.status import study_status
+from peer_client.reports.study_report import round_row
+from peer_client.rounds.context import ServingProgress, TrainingProgress, TrainingTask
+from peer_client.rounds.ledger_figures import CANDIDATES, served_text
+from peer_client.serving.in_force import decider_in_force
+from peer_client.serving.local_training import LocalTraining, network_once
+from peer_client.serving.serving import PersonalServing, ServingPlan
+from peer_client.studies.study import read_study
+from peer_client.studies.study_file import initial_shared
 from tests.support.hospitals import MSPS, Consortium, FabricConsortium, MemoryConsortium, play
 from tests.support.tiny_network import cohort, study
 

@@ -16,17 +16,17 @@ from peer_client.ct.phantoms import phantom_volume
 from peer_client.ct.volume import CtVolume
 from peer_client.ct.volume_files import read_volume
 from peer_client.errors import NoModelError
+from peer_client.evaluation.errors import ServedModelError
 from peer_client.evaluation.readings import Reading
-from peer_client.models import ModelFacts, export_model, exported_facts, read_exported
-from peer_client.personal.choice import choose
-from peer_client.personal.errors import ServedModelError
-from peer_client.personal.manifest import TrainingManifest
-from peer_client.personal.patient import NOT_CALIBRATED, POINTS
-from peer_client.personal.reading import Decider, open_decider
-from peer_client.personal.served import LabelScheme, ServedModel, save_served
-from peer_client.predict import predict_input
-from peer_client.prediction import Prediction
-from peer_client.wording import RESEARCH_USE
+from peer_client.inference.predict import predict_input
+from peer_client.inference.prediction import Prediction
+from peer_client.serving.choice import choose
+from peer_client.serving.exported import ModelFacts, export_model, exported_facts, read_exported
+from peer_client.serving.manifest import TrainingManifest
+from peer_client.serving.patient import NOT_CALIBRATED, POINTS
+from peer_client.serving.predictor import Decider, open_decider
+from peer_client.serving.served import LabelScheme, ServedModel, save_served
+from peer_client.studies.wording import RESEARCH_USE
 
 pytestmark = pytest.mark.tensorflow
 SIZE = 32
@@ -216,7 +216,7 @@ def test_the_overview_shows_the_answer_and_that_it_is_no_diagnosis(
     scan: Path, tmp_path: Path,
 ) -> None:  # fmt: skip
     drawn = []
-    from peer_client import predict
+    from peer_client.inference import predict
 
     monkeypatch.setattr(predict, "save_figure", lambda figure, path: drawn.append(figure))
     found = predict_input(served, scan, tmp_path)

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from network.gateway.errors import EndorseError
-from peer_client import submission
-from peer_client.decision import Act
-from peer_client.ledger import Committed
+from peer_client.ledgers.ledger import Committed
+from peer_client.rounds import submission
+from peer_client.rounds.decision import Act
 from peer_client.sealing.errors import SpentUpdateError
 from tests.support.hospitals import MSPS, Consortium, digests, play, play_up_to
 from tests.support.wrapped_ledger import WrappedLedger

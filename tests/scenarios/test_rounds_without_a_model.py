@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from peer_client.decision import Act
-from peer_client.study import read_study, suspend
+from peer_client.rounds.decision import Act
+from peer_client.studies.study import read_study, suspend
 from tests.scenarios.conftest import Make
 from tests.support.hospitals import (
     MSPS,

@@ -33,18 +33,18 @@ from chaincode.records.study import (
 )
 from chaincode.records.terms import round_parameters
 from network.consortium.member import MemberDirectory
-from peer_client.decision import Act
-from peer_client.desk import Desk, TrainingProgress, TrainingTask
-from peer_client.fabric_ledger import FabricLedger
-from peer_client.ledger import HospitalLedger, Roots, Signer
-from peer_client.memory_hospital import MemoryHospital
-from peer_client.memory_identity import MemoryMember, new_member, roots_of
-from peer_client.own_agreement import OwnAgreement
-from peer_client.round import HospitalRound
-from peer_client.round_records import RoundRecords, read_round
+from peer_client.ledgers.fabric import FabricLedger
+from peer_client.ledgers.ledger import HospitalLedger, Roots, Signer
+from peer_client.ledgers.memory import MemoryHospital
+from peer_client.ledgers.memory_identity import MemoryMember, new_member, roots_of
+from peer_client.rounds.context import Desk, TrainingProgress, TrainingTask
+from peer_client.rounds.decision import Act
+from peer_client.rounds.records import RoundRecords, read_round
+from peer_client.rounds.round import HospitalRound
 from peer_client.sealing import Journal, SealingKeys, memory_backed_folder
-from peer_client.store import StudyStore
-from peer_client.study import approve, propose, read_study
+from peer_client.storage.study_store import StudyStore
+from peer_client.studies.own_agreement import OwnAgreement
+from peer_client.studies.study import approve, propose, read_study
 from peer_client.update import model_digest
 
 START_S = 1_800_000_000

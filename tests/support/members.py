@@ -12,9 +12,9 @@ from click.testing import CliRunner, Result
 
 from peer_client import client
 from peer_client.cli.main import main
-from peer_client.memory_hospital import MemoryHospital
-from peer_client.own_agreement import OwnAgreement
-from peer_client.store import StudyStore
+from peer_client.ledgers.memory import MemoryHospital
+from peer_client.storage.study_store import StudyStore
+from peer_client.studies.own_agreement import OwnAgreement
 from tests.support.hospitals import MemoryConsortium
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from peer_client.ledger import Committed
+from peer_client.ledgers.ledger import Committed
 
 
 class WrappedLedger:

@@ -21,7 +21,7 @@ from chaincode.roundkey import ring
 from chaincode.roundkey.expansion import expand
 from chaincode.roundkey.parameters import RING_DEGREE
 from chaincode.roundkey.shares import Shares, read_share_sum
-from peer_client import submission
+from peer_client.rounds import submission
 from peer_client.sealing import ReceivedBox, ShareSum, open_boxes
 from peer_client.sealing import upload as sealing_upload
 from peer_client.sealing.encoder import UpdateEncoder

@@ -14,9 +14,9 @@ import pytest
 from chaincode.records.canonical import encode, plain
 from chaincode.records.round import JoinSignature
 from chaincode.roundkey.shares import interpolate
-from peer_client import own_records, round, submission
-from peer_client.decision import Act
 from peer_client.errors import OwnJoinForgedError
+from peer_client.rounds import own_records, round, submission
+from peer_client.rounds.decision import Act
 from peer_client.sealing import SealingKey, sign_join
 from peer_client.sealing.boxes import PRIVATE_BYTES
 from tests.scenarios.attacks.coalition import Coalition, Values, frame_of, watch_updates

@@ -16,9 +16,9 @@ import pytest
 
 from chaincode.memory_ledger import MemoryEndorseError
 from chaincode.records import keys
-from peer_client import opening, own_clock, round_sum
-from peer_client.decision import Act
-from peer_client.memory_hospital import MemoryHospital
+from peer_client.ledgers.memory import MemoryHospital
+from peer_client.rounds import answering, kept_sum, own_clock
+from peer_client.rounds.decision import Act
 from peer_client.sealing.errors import PhaseClosedEarlyError, ShareRefusedError
 from tests.scenarios.attacks.coalition import Coalition
 from tests.support.hospitals import MSPS, MemoryConsortium, play, play_up_to, small_study
@@ -166,14 +166,14 @@ def test_an_update_said_to_be_refused_is_checked_before_an_answer(
     records = part.records()
     assert records is not None
     with pytest.raises(ShareRefusedError, match=f"leaves out the update of {VICTIM}, which is"):
-        round_sum.check_refused(part.desk, records)
+        kept_sum.check_refused(part.desk, records)
 
 
 def test_switched_off_check_of_a_refusal_lets_the_victim_be_left_out(
     consortium: MemoryConsortium, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     part = said_to_be_refused(consortium)[HONEST[0]]
-    monkeypatch.setattr(opening, "check_refused", lambda *args: None)
+    monkeypatch.setattr(answering, "check_refused", lambda *args: None)
 
     assert part.step() is Act.ANSWER
     assert HONEST[0] in consortium.records(1).answers

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from peer_client.ledger import Committed
+from peer_client.ledgers.ledger import Committed
 from tests.support.hospitals import MSPS, MemoryConsortium, play
 from tests.support.wrapped_ledger import WrappedLedger
 

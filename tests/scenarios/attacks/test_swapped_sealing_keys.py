@@ -12,8 +12,8 @@ import pytest
 from chaincode.memory_ledger import MemoryEndorseError
 from chaincode.records.round import joined_digest
 from chaincode.roundkey.shares import interpolate
-from peer_client import submission
-from peer_client.memory_identity import MemoryMember, new_member
+from peer_client.ledgers.memory_identity import MemoryMember, new_member
+from peer_client.rounds import submission
 from peer_client.sealing import (
     Joined,
     JoinSignatureError,

@@ -15,9 +15,9 @@ import pytest
 
 from peer_client import client
 from peer_client.errors import ApprovedTextChangedError, NotApprovedHereError
-from peer_client.own_agreement import OwnAgreement
-from peer_client.round import HospitalRound
-from peer_client.study import propose, read_study
+from peer_client.rounds.round import HospitalRound
+from peer_client.studies.own_agreement import OwnAgreement
+from peer_client.studies.study import propose, read_study
 from tests.support.hospitals import MSPS, MemoryConsortium, play, play_up_to, small_study
 
 VICTIM, PROPOSER, *OTHERS = MSPS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from chaincode.records.study import weights_digest
-from peer_client.agreement_text import agreement_lines, agreement_warnings
+from peer_client.studies.agreement_text import agreement_lines, agreement_warnings
 from tests.support.hospitals import MSPS, WEIGHTS, small_study
 
 SEVEN = tuple(f"h{number}MSP" for number in range(7))

@@ -11,10 +11,10 @@ import pytest
 from chaincode.memory_ledger import Simulation
 from chaincode.records import keys, register
 from chaincode.records.round import Round, Use
-from peer_client import block_records
-from peer_client.block_audit import BlockAudit, check_chain
+from peer_client.audit import block_records
+from peer_client.audit.block_walk import BlockAudit, check_chain
 from peer_client.errors import RecordRewrittenError
-from peer_client.round_records import (
+from peer_client.rounds.records import (
     read_joins,
     read_round,
     read_round_key,
@@ -22,7 +22,7 @@ from peer_client.round_records import (
     read_share_sums,
     records_from,
 )
-from peer_client.study import read_study
+from peer_client.studies.study import read_study
 from tests.support.hospitals import MSPS, MemoryConsortium, played_round
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from chaincode.memory_ledger import MemoryLedger
 from network.channel_policies import ADMINS, ENDORSEMENT, policy_fact
-from peer_client.channel_rules import check_channel_rules, difference_words, differences
 from peer_client.errors import ChannelRulesError
+from peer_client.studies.channel_rules import check_channel_rules, difference_words, differences
 
 HOSPITALS = ("AMSP", "BMSP", "CMSP", "DMSP", "EMSP")
 

@@ -11,8 +11,8 @@ import pytest
 from chaincode.records.errors import StudyFinishedError, StudyNotInForceError
 from peer_client import client
 from peer_client.errors import NotOfStudyError, RoundsAbandonedError, SettingsError
-from peer_client.round import HospitalRound, RoundOutcome
-from peer_client.study import StudyState, propose
+from peer_client.rounds.round import HospitalRound, RoundOutcome
+from peer_client.studies.study import StudyState, propose
 from tests.support.hospitals import MSPS, MemoryConsortium, small_study
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from peer_client.decision import (
+from peer_client.rounds.decision import (
     CLOSING,
     Act,
     OwnProgress,

@@ -14,8 +14,8 @@ from network.gateway.errors import EndorseError, EvaluateError, PeerDetail
 from network.gateway.events import ChaincodeEvent
 from network.wire.block import Block
 from network.wire.row import TransactionRow, Write
-from peer_client.fabric_ledger import FabricLedger, _translated, ledger_block
-from peer_client.ledger import PrivateDataError
+from peer_client.ledgers.fabric import FabricLedger, _translated, ledger_block
+from peer_client.ledgers.ledger import PrivateDataError
 
 
 def endorse_error(message: str) -> EndorseError:

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from chaincode.records.errors import UnknownStudyError
-from peer_client.ledger import ConflictError
+from peer_client.ledgers.ledger import ConflictError
 from tests.support.hospitals import MSPS, MemoryConsortium
 
 

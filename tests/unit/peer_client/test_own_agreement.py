@@ -21,7 +21,7 @@ from peer_client.errors import (
     StoreError,
     StudyClaimError,
 )
-from peer_client.own_agreement import Approved, OwnAgreement
+from peer_client.studies.own_agreement import Approved, OwnAgreement
 from tests.support.hospitals import MSPS, START_S, MemoryConsortium, small_study
 
 STUDY = small_study()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from peer_client.own_clock import (
+from peer_client.rounds.own_clock import (
     answer_from_s,
     check_may_answer,
     check_may_submit,
@@ -16,10 +16,10 @@ from peer_client.own_clock import (
     left_out,
     submit_from_s,
 )
-from peer_client.round_records import RoundRecords
+from peer_client.rounds.records import RoundRecords
+from peer_client.rounds.seen_records import SeenRound
 from peer_client.sealing.errors import PhaseClosedEarlyError, ShareRefusedError
-from peer_client.seen_records import SeenRound
-from peer_client.store import StudyStore
+from peer_client.storage.study_store import StudyStore
 from tests.support.hospitals import MSPS, START_S, MemoryConsortium, play_up_to, small_study
 
 STUDY = small_study(deadline_s=600)

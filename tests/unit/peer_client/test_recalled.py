@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from peer_client import lineage, submission
-from peer_client.decision import Act
 from peer_client.errors import ChainBrokenError, SumMismatchError
-from peer_client.round import HospitalRound
+from peer_client.rounds import lineage, submission
+from peer_client.rounds.decision import Act
+from peer_client.rounds.round import HospitalRound
 from tests.support.hospitals import MSPS, MemoryConsortium, play, play_up_to, played_round
 from tests.support.wrapped_ledger import WrappedLedger
 

@@ -7,8 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from peer_client.report import MaskPicture, RoundRow, served_cells, table_cells, write_report
-from peer_client.wording import RESEARCH_USE
+from peer_client.reports.report import (
+    MaskPicture,
+    RoundRow,
+    served_cells,
+    table_cells,
+    write_report,
+)
+from peer_client.studies.wording import RESEARCH_USE
 
 ROWS = [
     RoundRow(

@@ -13,10 +13,10 @@ import pytest
 
 from chaincode.records.round import Round
 from peer_client.errors import RecordChangedError, StoreError
-from peer_client.lineage import parent_model
-from peer_client.round_records import AnswerSummary, RoundRecords
-from peer_client.seen_records import SeenRound, check_study_seen
-from peer_client.store import StudyStore
+from peer_client.rounds.lineage import parent_model
+from peer_client.rounds.records import AnswerSummary, RoundRecords
+from peer_client.rounds.seen_records import SeenRound, check_study_seen
+from peer_client.storage.study_store import StudyStore
 from tests.support.hospitals import MSPS, MemoryConsortium, play_up_to, played_round
 
 NOW_S = 1_800_000_100.0
@@ -225,7 +225,7 @@ def test_another_outcome_of_an_earlier_round_gives_no_parent(
     desk, record = consortium.desk(MSPS[0]), consortium.records(2).record
     parent_model(desk, record)
 
-    from peer_client import round_records
+    from peer_client.rounds import records as round_records
 
     really = round_records.read_rounds
 

@@ -11,10 +11,15 @@ import pytest
 
 from chaincode.records.round import Round
 from peer_client.errors import SpoiledParentError
-from peer_client.round_records import RoundRecords
+from peer_client.rounds.records import RoundRecords
+from peer_client.rounds.spoiled_parent import (
+    Repetition,
+    check_parent,
+    check_sum_size,
+    repetition_of,
+)
 from peer_client.sealing.errors import SmallerSumError
-from peer_client.spoiled_parent import Repetition, check_parent, check_sum_size, repetition_of
-from peer_client.store import StudyStore
+from peer_client.storage.study_store import StudyStore
 from tests.support.hospitals import MemoryConsortium, played_round
 
 PARENT = "1" * 64

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from model.config import CapsNetConfig
 from model.weights import initial_vector, specs
-from peer_client.starting_statistics import TensorStatistics, starting_statistics
-from peer_client.study_file import shared_part, weights_of
+from peer_client.serving.starting_statistics import TensorStatistics, starting_statistics
+from peer_client.studies.study_file import shared_part, weights_of
 
 MANIFEST = weights_of(specs(CapsNetConfig()), 24)
 Vector = NDArray[np.float32]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from peer_client.errors import AlreadyRunningError, StoreError
-from peer_client.store import ModelState, StudyStore, write_file
+from peer_client.storage.study_store import ModelState, StudyStore, write_file
 
 
 def test_a_model_is_read_as_it_was_written(tmp_path: Path) -> None:

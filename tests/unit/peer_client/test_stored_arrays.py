@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from peer_client import store
 from peer_client.errors import StoreError
-from peer_client.personal.errors import ServedModelError
-from peer_client.personal.served import load_served, read_facts
-from peer_client.store import StudyStore, read_file
-from peer_client.stored_arrays import ArraysRefusedError, read_arrays
+from peer_client.evaluation.errors import ServedModelError
+from peer_client.serving.served import load_served, read_facts
+from peer_client.storage import study_store
+from peer_client.storage.arrays import ArraysRefusedError, read_arrays
+from peer_client.storage.study_store import StudyStore, read_file
 
 
 def archive_of(shape: tuple[int, ...], content: bytes, name: str = "weights") -> io.BytesIO:
@@ -65,14 +65,14 @@ def test_a_stored_model_that_lies_about_its_shape_is_a_store_error(tmp_path: Pat
 def test_a_file_beyond_its_limit_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "sum.bin"
     with path.open("wb") as file:
-        file.truncate(store.FILE_BYTES_MAX + 1)  # a hole: no bytes on the disk
+        file.truncate(study_store.FILE_BYTES_MAX + 1)  # a hole: no bytes on the disk
 
     with pytest.raises(StoreError, match="larger than 1073741824 bytes"):
         read_file(path)
     assert read_file(tmp_path / "absent") is None
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, " " * (store.JSON_BYTES_MAX + 1)])
+@pytest.mark.parametrize("text", ["[" * 100_000, " " * (study_store.JSON_BYTES_MAX + 1)])
 def test_deep_or_long_facts_beside_a_model_are_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "north.json").write_text(text)
 

@@ -15,8 +15,8 @@ from chaincode.records.errors import (
 )
 from peer_client.client import chosen_study
 from peer_client.errors import NotOfStudyError, SettingsError, StudyClaimError
-from peer_client.status import study_status
-from peer_client.study import (
+from peer_client.reports.status import study_status
+from peer_client.studies.study import (
     approve,
     check_members,
     check_new_name,

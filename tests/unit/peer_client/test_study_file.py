@@ -10,9 +10,15 @@ from chaincode.records.study import Study
 from chaincode.records.terms import check_terms
 from chaincode.roundkey.parameters import ParameterError
 from peer_client.errors import SettingsError, StudyClaimError
-from peer_client.ledger import OrderingClaim
-from peer_client.study import check_ordering
-from peer_client.study_file import changed_plan, network_of, read_plan, shared_places, study_of
+from peer_client.ledgers.ledger import OrderingClaim
+from peer_client.studies.study import check_ordering
+from peer_client.studies.study_file import (
+    changed_plan,
+    network_of,
+    read_plan,
+    shared_places,
+    study_of,
+)
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 BFT = OrderingClaim("BFT", ("a", "b", "c", "d"))

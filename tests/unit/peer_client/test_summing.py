@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from peer_client.errors import BundleMissingError, SumMismatchError
-from peer_client.round_records import RoundRecords
-from peer_client.summing import (
+from peer_client.rounds.records import RoundRecords
+from peer_client.rounds.sums import (
     add_contributions,
     check_sum,
     is_upload_of,

@@ -19,10 +19,10 @@ from peer_client.errors import (
     SettingsError,
     StudyClaimError,
 )
-from peer_client.lineage import initial_model
-from peer_client.store import ModelState, StudyStore
-from peer_client.study import list_studies, read_study
-from peer_client.study_file import initial_shared, read_plan, study_of
+from peer_client.rounds.lineage import initial_model
+from peer_client.storage.study_store import ModelState, StudyStore
+from peer_client.studies.study import list_studies, read_study
+from peer_client.studies.study_file import initial_shared, read_plan, study_of
 from peer_client.update import first_scales, model_digest
 from tests.support.hospitals import MSPS, MemoryConsortium
 from tests.support.members import run_as
@@ -236,7 +236,7 @@ def later(consortium: MemoryConsortium) -> tuple[StudyStore, ModelState]:
     weights[:400] = 0
     terms = replace(terms, study="later", initial_model_sha256=model_digest(weights))
     consortium.study = terms
-    from peer_client.study import propose
+    from peer_client.studies.study import propose
 
     propose(ledger, terms, consortium.agreement(FIRST), now_s=consortium.clock())
     model = initial_model(terms, weights)

@@ -12,8 +12,8 @@ from click.testing import Result
 
 from chaincode.memory_ledger import Simulation
 from chaincode.records import keys
-from peer_client import audit
-from peer_client.memory_hospital import MemoryHospital
+from peer_client.audit import recomputation
+from peer_client.ledgers.memory import MemoryHospital
 from tests.support.hospitals import MSPS, MemoryConsortium, played_round
 from tests.support.members import run_as
 
@@ -78,7 +78,7 @@ def test_an_answer_that_contradicts_the_blocks_is_named_and_what_was_proved_is_s
     lineage: Lineage, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(MemoryHospital, "evaluate", lying(LIES[words]))
-    monkeypatch.setattr(audit, "_PAUSE_S", 0.0)
+    monkeypatch.setattr(recomputation, "_PAUSE_S", 0.0)
 
     result = lineage("small")
 
@@ -93,7 +93,7 @@ def test_without_the_comparison_the_lie_changes_nothing_that_is_shown(
 ) -> None:
     honest = json.loads(lineage("small", "--json").stdout)
     monkeypatch.setattr(MemoryHospital, "evaluate", lying(lambda found: found["rounds"].clear()))
-    monkeypatch.setattr(audit, "compare_answer", lambda walked, name: None)
+    monkeypatch.setattr(recomputation, "compare_answer", lambda walked, name: None)
 
     assert json.loads(lineage("small", "--json").stdout) == honest
 

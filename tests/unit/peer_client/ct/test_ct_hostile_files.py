@@ -30,8 +30,8 @@ from peer_client.ct.hospitals import read_hospitals
 from peer_client.ct.index import read_index
 from peer_client.ct.volume_files import read_volume
 from peer_client.errors import SettingsError
-from peer_client.predict import _pictures
-from peer_client.study_file import read_plan
+from peer_client.inference.predict import _pictures
+from peer_client.studies.study_file import read_plan
 
 MIB = 2**20
 #: A reader's libraries take some 30 MiB; what is refused must not be unpacked beside them.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from peer_client.evaluation.errors import ChoiceError
 from peer_client.evaluation.readings import Reading
-from peer_client.personal.choice import choose, decided
-from peer_client.personal.errors import ChoiceError
-from peer_client.personal.scores import by_patient, mixed_scores
+from peer_client.evaluation.scores import by_patient, mixed_scores
+from peer_client.serving.choice import choose, decided
 
 NOTHING = np.zeros((0, 3), np.int64)
 
@@ -99,7 +99,7 @@ def test_members_of_other_scale_weigh_the_same_in_a_mixture() -> None:
     )
     # Alone is served here; by hand the equal mixture of both cancels out.
     assert scores.scores[0] < scores.scores[-1]
-    from peer_client.personal.scores import equal_mixture
+    from peer_client.evaluation.scores import equal_mixture
 
     cancelled = mixed_scores(equal_mixture(models, ["alone", "federated"]), models)
     assert np.abs(cancelled.scores).max() < 1e-12

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from chaincode.records.figures import NUMBERS, STEP_PPM, vote_of
-from peer_client.desk import TrainingTask
-from peer_client.personal.ledger_figures import (
+from peer_client.rounds.context import TrainingTask
+from peer_client.rounds.ledger_figures import (
     COUNTS,
     MASKED,
     NEGATIVE,

@@ -7,8 +7,8 @@ import pytest
 
 from peer_client.ct.cohort import SliceSet
 from peer_client.ct.errors import SplitLeakError
-from peer_client.evaluation.evaluate import without_seen
-from peer_client.personal.manifest import TrainingManifest, patient_hash
+from peer_client.inference.evaluate import without_seen
+from peer_client.serving.manifest import TrainingManifest, patient_hash
 
 
 def slices(names: list[str], seed: int) -> SliceSet:

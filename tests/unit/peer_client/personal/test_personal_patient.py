@@ -9,11 +9,11 @@ import pytest
 
 from model.errors import EvaluationError
 from peer_client.evaluation.readings import Reading
-from peer_client.personal.choice import choose
-from peer_client.personal.manifest import TrainingManifest
-from peer_client.personal.patient import NOT_CALIBRATED, POINTS, patient_answer
-from peer_client.personal.reading import Decider
-from peer_client.personal.served import LabelScheme, ServedModel
+from peer_client.serving.choice import choose
+from peer_client.serving.manifest import TrainingManifest
+from peer_client.serving.patient import NOT_CALIBRATED, POINTS, patient_answer
+from peer_client.serving.predictor import Decider
+from peer_client.serving.served import LabelScheme, ServedModel
 
 NO_NET: Any = None
 NO_HASHES = np.zeros((0, 32), np.uint8)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from peer_client.memory_identity import MemoryMember, new_member
+from peer_client.ledgers.memory_identity import MemoryMember, new_member
 from peer_client.sealing import JoinSignatureError, joining, sign_join, verify_join
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)

@@ -1,0 +1,182 @@
+"""A hospital's way out of a round: answer, have the key recorded, open, apply, confirm.
+
+Before an answer: this hospital approved this text on this channel; the sum is added here from the
+own peer's chunks and compared with the ledger's (rounds/sums.py); at least k contributed, and every
+joined hospital, unless its time is over by the own clock; the own update in it is the stored one;
+what will be answered is in the journal, with fsync; the own peer is read once more; then the answer goes out, once, through the own peer alone (peer_client/sealing).
+After the key: it is checked again here, the sum opened, every field's range checked, the model
+computed, evaluated on this hospital's own validation patients and confirmed. A refusal keeps the
+old model and never opens the sum for other contributors or under another key.
+"""
+
+from __future__ import annotations
+
+import json
+
+from chaincode.records.canonical import encode, plain
+from chaincode.records.figures import vote_of
+from chaincode.records.round import ConfirmationClaim
+from chaincode.roundkey.shares import ShareSums, find_round_key, read_share_sum
+from peer_client.errors import RecordChangedError, SumMismatchError
+from peer_client.rounds import lineage, own_clock, submission
+from peer_client.rounds import records as round_records
+from peer_client.rounds.context import Desk
+from peer_client.rounds.deadline import serve_in_time
+from peer_client.rounds.kept_sum import check_refused, checked_sum, made_sum
+from peer_client.rounds.ledger_figures import ledger_ppm
+from peer_client.rounds.records import RoundRecords, read_round_key, read_share_sums
+from peer_client.rounds.seen_records import SeenRound
+from peer_client.rounds.spoiled_parent import check_sum_size
+from peer_client.sealing.answer import ReceivedBox, ShareSum, answer_once
+from peer_client.sealing.errors import ShareRefusedError
+from peer_client.update import model_digest
+
+
+def answer(desk: Desk, records: RoundRecords, seen: SeenRound) -> None:
+    """Answer for the round's aggregate, once, or report boxes that do not open.
+
+    The share sum leaves after the own peer was read again and shows the same, and through the own
+    peer alone: whoever takes a proposal from a client can read what is in it.
+
+    Raises:
+        SumMismatchError: The sum made here is not the one recorded.
+        ShareRefusedError: Too few contributors, fewer than in a sum opened from the same model
+            before, a hospital left out before its time, a reported join, a foreign update in this
+            hospital's name, or an earlier answer for another sum.
+        RecordChangedError: The own peer shows another round than a moment ago.
+        BundleMissingError: The own peer has not every chunk yet.
+        NotApprovedHereError: This hospital has not approved the study's text.
+        ChannelChangedError: The channel has changed since a person accepted it.
+    """
+    desk.check_agreed()
+    number = records.record.round
+    own_clock.check_may_answer(seen, records, desk.study, desk.now_s())
+    check_sum_size(desk.store, records.record, len(records.contributors))
+    uploads, _, aggregate = made_sum(desk, records)
+    check_refused(desk, records)
+    round_ = submission.transcript(desk, records)
+    place = records.layout(desk.parameters.polynomials).box_slice(round_.position(desk.msp_id))
+    received = {
+        contributor.msp: ReceivedBox(uploads[contributor.msp][place], contributor.ciphertext_sha256)
+        for contributor in aggregate.contributors
+    }
+    key = desk.sealing_keys.load(number)
+    try:
+        found = answer_once(
+            received,
+            parameters=desk.parameters,
+            round=round_,
+            sealing_key=key,
+            journal=desk.journal,
+            aggregate_sha256=aggregate.digest,
+        )
+    finally:
+        key.wipe()
+    unopened = () if isinstance(found, ShareSum) else found.dealers
+    check_unchanged(desk, records, seen)
+    desk.ledger.submit(
+        "submit_share_sum",
+        desk.study.study,
+        str(number),
+        aggregate.digest,
+        json.dumps(list(unopened)),
+        transient={"share_sum": found.content} if isinstance(found, ShareSum) else None,
+        own_gateway_only=True,
+    )
+
+
+def check_unchanged(desk: Desk, records: RoundRecords, seen: SeenRound) -> None:
+    """Read the own peer again and refuse where it shows another sum than the one worked on.
+
+    Raises:
+        RecordChangedError: A record changed, or the peer has fewer blocks than before.
+        ShareRefusedError: A join was reported meanwhile.
+    """
+    number = records.record.round
+    seen.check_height(desk.ledger.height())
+    again = round_records.read_round(desk.ledger, desk.study.study, number)
+    seen.check(again, now_s=desk.now_s(), height=desk.ledger.height)
+    if again is None or again.aggregate != records.aggregate:
+        raise RecordChangedError(f"the aggregate of round {number}", "was read", "is another")
+    if again.joined != records.joined or again.record.joined_sha256 != records.record.joined_sha256:
+        raise RecordChangedError(f"the joined of round {number}", "were read", "are others")
+    if again.join_reports:
+        raise ShareRefusedError(
+            f"{', '.join(again.join_reports)} reported that the join in its name in round {number} "
+            "is not its own"
+        )
+
+
+def record_key(desk: Desk, records: RoundRecords) -> None:
+    """Have the round key recorded from T share sums that open the round.
+
+    Honest ones are searched here; the chaincode only verifies. The summed key check goes along, so
+    that no endorser need read the chunks again: it has the digest that the aggregate recorded.
+
+    Raises:
+        RoundKeyError: No T of the share sums sent so far do.
+        SumMismatchError: The own peer's sum is not the one recorded.
+    """
+    number = records.record.round
+    answers = read_share_sums(desk.ledger, desk.study.study, number)
+    msp_of = {each.point: msp for msp, each in answers.items() if each.share_sum}
+    share_sums: ShareSums = {
+        each.point: read_share_sum(each.share_sum) for each in answers.values() if each.share_sum
+    }
+    check = checked_sum(desk, records)[-1]
+    found = find_round_key(
+        share_sums,
+        check,
+        study=desk.study.study,
+        round_number=number,
+        parameters=desk.parameters,
+        contributors=len(records.contributors),
+    )
+    senders = sorted(msp_of[point] for point in found.senders)
+    desk.ledger.settle(desk.level_s)
+    desk.ledger.submit(
+        "record_round_key",
+        desk.study.study,
+        str(number),
+        encode([*senders]).decode("ascii"),
+        transient={"check_sum": check.astype("<u8").tobytes()},
+    )
+
+
+def apply_round(desk: Desk, records: RoundRecords) -> None:
+    """Open the sum under the recorded key and keep the model it gives.
+
+    Raises:
+        OpeningError: The sum is not one of quantised updates; the old model stays in force.
+    """
+    parent = lineage.parent_model(desk, records.record)
+    total = checked_sum(desk, records)
+    key = read_round_key(desk.ledger, desk.study.study, records.record.round)
+    model = lineage.opened_model(desk.study, desk.parameters, records, key, total, parent)
+    desk.store.write_model(model)
+
+
+def confirm(desk: Desk, records: RoundRecords) -> None:
+    """Judge the new model on own validation patients; confirm it with a vote and few figures.
+
+    What this hospital serves is chosen here too; the vote follows from the shared model alone. The
+    exact figures stay in the store (`peer_client.rounds.ledger_figures` says what leaves it).
+    """
+    number = records.record.round
+    model = desk.store.read_model(number)
+    if model is None:  # pragma: no cover - the decision table asks for it first
+        raise SumMismatchError(f"round {number} was not opened here")
+    task = submission.training_task(desk, records)
+    exact = dict(desk.trainer.metrics_ppm(task, model.weights))
+    exact |= serve_in_time(desk, records, task, model.weights)
+    published = ledger_ppm(exact)
+    claim = ConfirmationClaim(
+        model_sha256=model_digest(model.weights),
+        parent_sha256=records.record.parent_sha256,
+        metrics_ppm=published,
+        vote=vote_of(published or exact, desk.study.gate_margin_ppm),
+    )
+    desk.store.write_facts(number, {"metrics_ppm": exact, "vote": claim.vote})
+    desk.ledger.submit(
+        "confirm_model", desk.study.study, str(number), encode(plain(claim)).decode("ascii")
+    )
