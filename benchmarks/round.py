@@ -114,14 +114,14 @@ def terms_of(parameters: int, bits: int, rounds: int, genesis_sha256: str) -> An
 def take_part(member: str, parameters: int, rounds: int, ready: Any) -> None:
     """Run one hospital's side of all rounds (a process of its own)."""
     from network.freed_memory import keep_freed_memory
-    from peer_client.client import follow, member_client, open_desk
+    from peer_client.client import follow, member_client, open_context
     from peer_client.rounds.context import unwatched
     from peer_client.studies.study import read_study
 
     keep_freed_memory()
     with member_client(Path(member)) as client:
         terms = read_study(client.ledger, STUDY).terms
-        desk = open_desk(
+        context = open_context(
             client,
             terms,
             RandomTrainer(parameters),
@@ -129,7 +129,7 @@ def take_part(member: str, parameters: int, rounds: int, ready: Any) -> None:
             environment=os.environ,
             initial=lambda: initial(parameters),
         )
-        with desk as opened:
+        with context as opened:
             ready.wait()
             for _ in follow(opened, rounds):
                 pass

@@ -44,11 +44,11 @@ def evaluate(
     from model.threads import set_threads
     from peer_client.cli.training import slices_cache
     from peer_client.inference.evaluate import evaluate as judged
-    from peer_client.serving.predictor import open_decider
+    from peer_client.serving.predictor import open_predictor
 
     set_threads(threads)
     found = judged(
-        open_decider(model_file),
+        open_predictor(model_file),
         folder,
         part,
         cache=slices_cache(),

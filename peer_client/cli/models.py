@@ -18,7 +18,7 @@ from peer_client.cli.output import (
 
 if TYPE_CHECKING:
     from peer_client.inference.prediction import Prediction
-    from peer_client.serving.predictor import Decider
+    from peer_client.serving.predictor import Predictor
 
 #: Slices listed for people; `--json` has all of them.
 SHOWN_SLICES = 12
@@ -61,7 +61,7 @@ def predict(
     from peer_client.inference.predict import predict_input
 
     set_threads(threads)
-    found = predict_input(_decider(member, name, model_file), path, output, told=Stages())
+    found = predict_input(_predictor(member, name, model_file), path, output, told=Stages())
     if as_json:
         print_json({**found.to_json(), "output": str(output)})
         return
@@ -90,19 +90,19 @@ def _print_slices(found: Prediction) -> None:
     )
 
 
-def _decider(member: Path | None, name: str | None, model_file: Path | None) -> Decider:
+def _predictor(member: Path | None, name: str | None, model_file: Path | None) -> Predictor:
     """Return what predicts: the file's model, else what this hospital has of a study."""
     if model_file is not None:
-        from peer_client.serving.predictor import open_decider
+        from peer_client.serving.predictor import open_predictor
 
-        return open_decider(model_file)
+        return open_predictor(model_file)
     from peer_client.client import chosen_study, member_client
-    from peer_client.serving.in_force import decider_in_force
+    from peer_client.serving.in_force import predictor_in_force
 
     with member_client(member) as client:
         state = chosen_study(client.ledger, name)
     store = client.store(state.terms.study)
-    return decider_in_force(state.terms, store, client.ledger.msp_id, state.model_sha256)
+    return predictor_in_force(state.terms, store, client.ledger.msp_id, state.model_sha256)
 
 
 @click.group(cls=CommandGroup)

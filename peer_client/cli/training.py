@@ -73,7 +73,7 @@ def train(
         follow,
         member_client,
         next_round,
-        open_desk,
+        open_context,
     )
     from peer_client.ct.cohort import load_cohort
     from peer_client.ct.hospitals import hospital_named, read_hospitals
@@ -127,11 +127,11 @@ def train(
 
         with (
             LiveRound(before_s) as live,
-            open_desk(
+            open_context(
                 client, terms, trainer, watch=live, environment=os.environ, serving=serving
-            ) as desk,
+            ) as context,
         ):
-            for outcome in follow(desk, rounds if rounds is not None else terms.rounds):
+            for outcome in follow(context, rounds if rounds is not None else terms.rounds):
                 outcomes.append(outcome)
                 if not as_json:
                     click.echo(outcome_line(outcome, store.read_facts(outcome.round_number)))

@@ -20,7 +20,7 @@ from peer_client.studies.wording import RESEARCH_USE
 
 if TYPE_CHECKING:
     from peer_client.serving.manifest import TrainingManifest
-    from peer_client.serving.predictor import Decider
+    from peer_client.serving.predictor import Predictor
 
 #: Told (what is being done, how much of it is done, how much there is).
 Told = Callable[[str, int, int], None]
@@ -55,7 +55,7 @@ class Evaluation:
 
 
 def evaluate(
-    decider: Decider,
+    predictor: Predictor,
     folder: Path,
     part: str | None = None,
     *,
@@ -68,7 +68,7 @@ def evaluate(
     """Judge a model on one part of a data folder, or on each of them.
 
     Args:
-        decider: The model.
+        predictor: The model.
         folder: With an index.csv.
         part: One part, or None for all.
         cache: Folder for normalised slices, or None.
@@ -94,14 +94,14 @@ def evaluate(
     parts = load_part(
         folder,
         part,
-        size_px=decider.net.size_px,
+        size_px=predictor.net.size_px,
         cache=cache,
         processes=processes,
         progress=progress("pictures normalised"),
     )
     left_out: dict[str, int] = {}
     notes = []
-    manifest = decider.manifest
+    manifest = predictor.manifest
     if manifest is None:
         notes.append(NO_MANIFEST)
     else:
@@ -111,14 +111,14 @@ def evaluate(
             manifest.check_apart(slices)
     figures = []
     for name, slices in parts.items():
-        reading = decider.read(slices, progress(f"slices of {name} read"))
-        figures.append(part_figures(name, reading, decision=decider.decision, seed=seed))
+        reading = predictor.read(slices, progress(f"slices of {name} read"))
+        figures.append(part_figures(name, reading, decision=predictor.decision, seed=seed))
     notes += [
         f"{name}: no lungs were found in {missing} of {len(slices)} slices; they count as they are"
         for name, slices in parts.items()
         if (missing := int((~slices.lung_found).sum()))
     ]
-    return Evaluation(decider.name, tuple(figures), left_out, tuple(notes))
+    return Evaluation(predictor.name, tuple(figures), left_out, tuple(notes))
 
 
 def without_seen(

@@ -33,7 +33,7 @@ from peer_client.evaluation.views import of_few
 from peer_client.inference.prediction import Prediction, SliceResult
 from peer_client.reports.report import MaskPicture, mask_grid, save_figure
 from peer_client.serving.patient import patient_answer
-from peer_client.serving.predictor import Decider
+from peer_client.serving.predictor import Predictor
 from peer_client.storage.study_store import write_file
 from peer_client.studies.wording import RESEARCH_USE
 
@@ -90,12 +90,12 @@ class _Read:
 
 
 def predict_input(
-    decider: Decider, path: Path, output: Path, *, told: Told = lambda *_: None
+    predictor: Predictor, path: Path, output: Path, *, told: Told = lambda *_: None
 ) -> Prediction:
     """Predict for the one patient that a path shows; write masks, an overview and the result.
 
     Args:
-        decider: The model.
+        predictor: The model.
         path: A picture, a folder of pictures, or a volume (DICOM folder, NIfTI, npz).
         output: Folder for what is written; made where it is missing.
         told: Told how far it is.
@@ -106,9 +106,9 @@ def predict_input(
     """
     pictures = _pictures(path)
     if pictures:
-        found = _predict_pictures(decider, path, pictures, output, told)
+        found = _predict_pictures(predictor, path, pictures, output, told)
     else:
-        found = _predict_volume(decider, path, output, told)
+        found = _predict_volume(predictor, path, output, told)
     found = replace(found, files=(*found.files, PREDICTION_FILE))
     document = json.dumps(found.to_json(), indent=1, sort_keys=True)
     write_file(output / PREDICTION_FILE, document.encode())
@@ -123,26 +123,26 @@ def _pictures(path: Path) -> list[Path]:
 
 
 def _predict_pictures(
-    decider: Decider, path: Path, pictures: Sequence[Path], output: Path, told: Told
+    predictor: Predictor, path: Path, pictures: Sequence[Path], output: Path, told: Told
 ) -> Prediction:
-    size_px = decider.net.size_px
+    size_px = predictor.net.size_px
     inputs = []
     for number, each in enumerate(pictures, start=1):
         inputs.append(_input(each.name, read_image(each), size_px))
         told("pictures normalised", number, len(pictures))
-    read = _read(decider, inputs, told)
+    read = _read(predictor, inputs, told)
     results = [SliceResult(each.name, False, each.reason) for each in inputs]
     lesion_px = lung_px = 0
     for place, row in enumerate(read.rows):
         mask, lung = read.areas(place)
         file = output / f"{pictures[row].stem}_lesion.png"
         _write_png(file, mask * np.uint8(255))
-        results[row] = _slice_result(decider, read, place, (int(mask.sum()), lung), file.name)
+        results[row] = _slice_result(predictor, read, place, (int(mask.sum()), lung), file.name)
         lesion_px, lung_px = lesion_px + int(mask.sum()), lung_px + lung
     found = Prediction(
         input=str(path),
-        model=decider.description,
-        answer=patient_answer(decider, read.logits),
+        model=predictor.description,
+        answer=patient_answer(predictor, read.logits),
         lesion_percent=_percent(lesion_px, lung_px),
         lesion_ml=None,
         lung_ml=None,
@@ -154,19 +154,19 @@ def _predict_pictures(
     return _with_overview(found, read, output)
 
 
-def _predict_volume(decider: Decider, path: Path, output: Path, told: Told) -> Prediction:
+def _predict_volume(predictor: Predictor, path: Path, output: Path, told: Told) -> Prediction:
     volume = read_volume(path)
-    inputs = list(_volume_inputs(volume, decider.net.size_px, told))
+    inputs = list(_volume_inputs(volume, predictor.net.size_px, told))
     if not inputs:
         raise VolumeError(f"no slice of {path} shows lungs")
-    read = _read(decider, inputs, told)
+    read = _read(predictor, inputs, told)
     masks = np.zeros(volume.voxels.shape, np.uint8)
     results = []
     lesion_px = lung_px = 0
     for place, each in enumerate(inputs):
         mask, lung = read.areas(place)
         masks[int(each.name)] = mask
-        results.append(_slice_result(decider, read, place, (int(mask.sum()), lung), ""))
+        results.append(_slice_result(predictor, read, place, (int(mask.sum()), lung), ""))
         lesion_px, lung_px = lesion_px + int(mask.sum()), lung_px + lung
         told("masks put back", place + 1, len(inputs))
     stem = path.name.removesuffix(".gz").removesuffix(".nii").removesuffix(".npz")
@@ -175,8 +175,8 @@ def _predict_volume(decider: Decider, path: Path, output: Path, told: Told) -> P
     voxel_ml = float(np.prod(volume.spacing_mm)) / 1000
     found = Prediction(
         input=str(path),
-        model=decider.description,
-        answer=patient_answer(decider, read.logits),
+        model=predictor.description,
+        answer=patient_answer(predictor, read.logits),
         lesion_percent=_percent(lesion_px, lung_px),
         lesion_ml=lesion_px * voxel_ml,
         lung_ml=lung_px * voxel_ml,
@@ -205,27 +205,27 @@ def _input(name: str, image: Image2D, size_px: int, field: LungField | None = No
     return _Input(name, shape, normal if normal.lung_found else None, normal.reason)
 
 
-def _read(decider: Decider, inputs: Sequence[_Input], told: Told) -> _Read:
+def _read(predictor: Predictor, inputs: Sequence[_Input], told: Told) -> _Read:
     rows = [row for row, each in enumerate(inputs) if each.normal is not None]
     if not rows:
         raise NormalisationError(f"no lungs were found: {inputs[0].reason}")
     batch = np.stack([each.normal.pixels for each in inputs if each.normal is not None])
     few = of_few([""] * len(batch))
-    logits, lesions = decider.read_images(
+    logits, lesions = predictor.read_images(
         batch, few, lambda done, total: told("slices read", done, total)
     )
     return _Read(inputs, rows, logits, lesions)
 
 
 def _slice_result(
-    decider: Decider, read: _Read, place: int, areas_px: tuple[int, int], mask: str
+    predictor: Predictor, read: _Read, place: int, areas_px: tuple[int, int], mask: str
 ) -> SliceResult:
     score = float(read.logits[place])
     return SliceResult(
         name=read.inputs[read.rows[place]].name,
         lung_found=True,
         score=score,
-        probability=float(decider.decision.calibration.probability([score])[0]),
+        probability=float(predictor.decision.calibration.probability([score])[0]),
         lesion_percent=_percent(*areas_px),
         mask=mask,
     )

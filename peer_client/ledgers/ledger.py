@@ -1,7 +1,7 @@
 """What a hospital's client needs of a ledger: ask, submit, wait, read blocks.
 
 `HospitalLedger` is the one border between a round and where its records are kept. `FabricLedger`
-(peer_client/ledgers/fabric.py) speaks to the hospital's own peer; `MemoryHospital`
+(peer_client/ledgers/fabric.py) speaks to the hospital's own peer; `MemoryHospitalLedger`
 (peer_client/ledgers/memory.py) is one hospital's view of the in-memory ledger. Both raise the
 same errors, so that scenarios run on either. Nothing here knows what a round is.
 """

@@ -35,7 +35,7 @@ from peer_client.ledgers.memory_identity import MemoryMember
 CONFLICTS = frozenset({MVCC_READ_CONFLICT, PHANTOM_READ_CONFLICT})
 
 
-class MemoryHospital:
+class MemoryHospitalLedger:
     """`HospitalLedger` for one member of a `MemoryLedger`.
 
     Args:

@@ -121,7 +121,7 @@ class Recall:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class RoundContext:
     """A hospital at work on a study.
 
     Attributes:

@@ -12,7 +12,13 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from peer_client.rounds.context import Desk, Notice, OutOfTimeError, ServingProgress, TrainingTask
+from peer_client.rounds.context import (
+    Notice,
+    OutOfTimeError,
+    RoundContext,
+    ServingProgress,
+    TrainingTask,
+)
 from peer_client.rounds.ledger_figures import UNCHOSEN
 from peer_client.rounds.records import RoundRecords
 
@@ -27,56 +33,56 @@ RESERVE: Final = 0.25
 
 
 def train_alone_in_time(
-    desk: Desk, records: RoundRecords, task: TrainingTask, told: ServingProgress
+    context: RoundContext, records: RoundRecords, task: TrainingTask, told: ServingProgress
 ) -> None:
     """Take the steps of the model trained alone, as far as the submissions' deadline allows.
 
     Args:
-        desk: The hospital.
+        context: The hospital.
         records: The round when training began.
         task: What was trained.
         told: Told (what is done, steps done, steps).
     """
-    if desk.serving is None:
+    if context.serving is None:
         return
-    phase_s = desk.study.deadlines_s.submit
+    phase_s = context.study.deadlines_s.submit
     # Before the joins are closed the phase has not begun: it ends later than counted from now.
     begun = records.record.state == "SUBMITTING"
-    deadline_s = records.record.deadline_s if begun else desk.now_s() + phase_s
-    check = _checking(desk.now_s, deadline_s - RESERVE * phase_s)
+    deadline_s = records.record.deadline_s if begun else context.now_s() + phase_s
+    check = _checking(context.now_s, deadline_s - RESERVE * phase_s)
 
     def progress(done: int, total: int) -> None:
         told("train alone", done, total)
         check()
 
     try:
-        desk.serving.train_alone(task, progress)
+        context.serving.train_alone(task, progress)
     except OutOfTimeError:
         logger.warning("round %d: no time left to train alone", task.round_number)
 
 
 def serve_in_time(
-    desk: Desk, records: RoundRecords, task: TrainingTask, shared: NDArray[np.float32]
+    context: RoundContext, records: RoundRecords, task: TrainingTask, shared: NDArray[np.float32]
 ) -> Mapping[str, int]:
     """Choose what is served, if the confirmations' deadline allows; return the ledger's figures.
 
     Args:
-        desk: The hospital.
+        context: The hospital.
         records: The opened round.
         task: What was trained in it.
         shared: The shared weights it made, float32, shape `(parameters,)`.
     """
-    if desk.serving is None:
+    if context.serving is None:
         return {}
-    phase_s = desk.study.deadlines_s.answer
-    check = _checking(desk.now_s, records.record.deadline_s - RESERVE * phase_s)
+    phase_s = context.study.deadlines_s.answer
+    check = _checking(context.now_s, records.record.deadline_s - RESERVE * phase_s)
 
     def progress(text: str, done: int, total: int) -> None:
-        desk.watch(Notice(task.round_number, "confirm", text, done, total))
+        context.watch(Notice(task.round_number, "confirm", text, done, total))
         check()
 
     try:
-        return desk.serving.serve(task, shared, progress)
+        return context.serving.serve(task, shared, progress)
     except OutOfTimeError:
         logger.warning(
             "round %d: no time left to choose; the shared model is served", task.round_number

@@ -10,7 +10,7 @@ import hashlib
 
 from chaincode.records.round import Aggregate
 from peer_client.errors import SumMismatchError
-from peer_client.rounds.context import Desk
+from peer_client.rounds.context import RoundContext
 from peer_client.rounds.records import RoundRecords
 from peer_client.rounds.sums import (
     Residues,
@@ -23,7 +23,7 @@ from peer_client.rounds.sums import (
 from peer_client.sealing.errors import ShareRefusedError
 
 
-def checked_sum(desk: Desk, records: RoundRecords) -> Residues:
+def checked_sum(context: RoundContext, records: RoundRecords) -> Residues:
     """Return the round's sum, held against the ledger: from the store, else made again.
 
     Raises:
@@ -31,19 +31,21 @@ def checked_sum(desk: Desk, records: RoundRecords) -> Residues:
         BundleMissingError: It is neither stored nor can it be made.
     """
     number = records.record.round
-    stored = desk.store.read_sum(number)
+    stored = context.store.read_sum(number)
     if stored is not None:
         try:
-            total = sum_from_bytes(stored, desk.parameters)
-            check_sum(total, records, desk.study, desk.ledger.channel)
+            total = sum_from_bytes(stored, context.parameters)
+            check_sum(total, records, context.study, context.ledger.channel)
             return total
         except SumMismatchError:
             # A damaged file is no reason to distrust the ledger: make the sum again.
             pass
-    return made_sum(desk, records)[1]
+    return made_sum(context, records)[1]
 
 
-def made_sum(desk: Desk, records: RoundRecords) -> tuple[dict[str, bytes], Residues, Aggregate]:
+def made_sum(
+    context: RoundContext, records: RoundRecords
+) -> tuple[dict[str, bytes], Residues, Aggregate]:
     """Make the round's sum from the own peer's chunks, hold it against the ledger, and keep it.
 
     Returns:
@@ -55,15 +57,15 @@ def made_sum(desk: Desk, records: RoundRecords) -> tuple[dict[str, bytes], Resid
     """
     number = records.record.round
     uploads = read_contributions(
-        desk.ledger, records, desk.parameters, stored=desk.store.read_upload(number)
+        context.ledger, records, context.parameters, stored=context.store.read_upload(number)
     )
-    total = add_contributions(uploads, desk.parameters)
-    aggregate = check_sum(total, records, desk.study, desk.ledger.channel)
-    desk.store.write_sum(number, total.astype("<u8").tobytes())
+    total = add_contributions(uploads, context.parameters)
+    aggregate = check_sum(total, records, context.study, context.ledger.channel)
+    context.store.write_sum(number, total.astype("<u8").tobytes())
     return uploads, total, aggregate
 
 
-def check_refused(desk: Desk, records: RoundRecords) -> None:
+def check_refused(context: RoundContext, records: RoundRecords) -> None:
     """Refuse a sum that leaves out an update which this hospital finds to be valid.
 
     Raises:
@@ -71,15 +73,17 @@ def check_refused(desk: Desk, records: RoundRecords) -> None:
         BundleMissingError: The own peer has not all of it, so nobody can say here.
     """
     refused = records.aggregate.refused if records.aggregate else {}
-    layout = records.layout(desk.parameters.polynomials)
+    layout = records.layout(context.parameters.polynomials)
     for msp in sorted(set(refused) & set(records.updates)):
         manifest = records.updates[msp]
         try:
-            upload = read_upload(desk.ledger, manifest, layout)
-            add_contributions({msp: upload}, desk.parameters)
+            upload = read_upload(context.ledger, manifest, layout)
+            add_contributions({msp: upload}, context.parameters)
         except SumMismatchError:
             continue  # it is as the ledger says: no valid update
-        digest = hashlib.sha256(memoryview(upload)[: desk.parameters.ciphertext_bytes]).hexdigest()
+        digest = hashlib.sha256(
+            memoryview(upload)[: context.parameters.ciphertext_bytes]
+        ).hexdigest()
         if digest == manifest.ciphertext_sha256:
             raise ShareRefusedError(
                 f"the sum of round {records.record.round} leaves out the update of {msp}, which "

@@ -37,7 +37,7 @@ from peer_client.update import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from peer_client.rounds.context import Desk
+    from peer_client.rounds.context import RoundContext
 
 PUBLISHED = RoundState.PUBLISHED.value
 
@@ -141,7 +141,7 @@ def next_model(
     return ModelState(number, apply_update(parent.weights, mean), scales)
 
 
-def parent_model(desk: Desk, record: Round) -> ModelState:
+def parent_model(context: RoundContext, record: Round) -> ModelState:
     """Return the model that a round starts from, catching up with rounds this hospital missed.
 
     Raises:
@@ -149,56 +149,56 @@ def parent_model(desk: Desk, record: Round) -> ModelState:
         ChainBrokenError: A model made here is not the one published.
         RecordChangedError: A round that was seen to end has another outcome now.
     """
-    known = desk.recall.parent
+    known = context.recall.parent
     if known is not None and known[:2] == (record.parent_sha256, record.published_before):
         return known[2]
     published = [
         each
-        for each in round_records.read_rounds(desk.ledger, desk.study.study)
+        for each in round_records.read_rounds(context.ledger, context.study.study)
         if each.state == PUBLISHED and each.round < record.round
     ]
     for each in published:
-        SeenRound(desk.store, each.round).check_outcome(each)
-    model = catch_up(desk, published)
+        SeenRound(context.store, each.round).check_outcome(each)
+    model = catch_up(context, published)
     if model_digest(model.weights) != record.parent_sha256:
         raise ChainBrokenError(
             f"round {record.round} names the parent {record.parent_sha256[:16]}, and the published "
             f"rounds before it give {model_digest(model.weights)[:16]}"
         )
     model.weights.flags.writeable = False
-    desk.recall.parent = (model_digest(model.weights), len(published), model)
+    context.recall.parent = (model_digest(model.weights), len(published), model)
     return model
 
 
-def catch_up(desk: Desk, published: list[Round]) -> ModelState:
+def catch_up(context: RoundContext, published: list[Round]) -> ModelState:
     """Return the model after these published rounds, making those that are not here yet.
 
     Args:
-        desk: The hospital.
+        context: The hospital.
         published: Records of published rounds, ascending.
     """
     start = len(published)
     model: ModelState | None = None
     while start > 0 and model is None:
-        model = _stored(desk, published[start - 1])
+        model = _stored(context, published[start - 1])
         start -= model is None
     if model is None:
-        model = initial_model(desk.study, desk.initial())
+        model = initial_model(context.study, context.initial())
     for each in published[start:]:
-        records = round_records.read_round(desk.ledger, desk.study.study, each.round)
+        records = round_records.read_round(context.ledger, context.study.study, each.round)
         if records is None:  # pragma: no cover - it was in the list a moment ago
-            raise ChainBrokenError(f"round {each.round} of {desk.study.study} is gone")
-        total = checked_sum(desk, records)
-        key = round_records.read_round_key(desk.ledger, desk.study.study, each.round)
-        model = opened_model(desk.study, desk.parameters, records, key, total, model)
+            raise ChainBrokenError(f"round {each.round} of {context.study.study} is gone")
+        total = checked_sum(context, records)
+        key = round_records.read_round_key(context.ledger, context.study.study, each.round)
+        model = opened_model(context.study, context.parameters, records, key, total, model)
         check_published(model, each)
-        desk.store.write_model(model)
+        context.store.write_model(model)
     return model
 
 
-def _stored(desk: Desk, record: Round) -> ModelState | None:
+def _stored(context: RoundContext, record: Round) -> ModelState | None:
     """Return a published round's model from the store, where it is the one published."""
-    model = desk.store.read_model(record.round)
+    model = context.store.read_model(record.round)
     if model is None or model_digest(model.weights) != record.model_sha256:
         return None
     return model

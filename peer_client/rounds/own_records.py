@@ -12,7 +12,7 @@ import logging
 from chaincode.records.canonical import sha256_hex
 from chaincode.records.errors import RuleError
 from peer_client.errors import OwnJoinForgedError, OwnRecordForgedError
-from peer_client.rounds.context import Desk
+from peer_client.rounds.context import RoundContext
 from peer_client.rounds.records import RoundRecords
 from peer_client.rounds.seen_records import SeenRound
 from peer_client.sealing.errors import MemoryStorageError
@@ -20,67 +20,67 @@ from peer_client.sealing.errors import MemoryStorageError
 logger = logging.getLogger(__name__)
 
 
-def check_own_join(desk: Desk, records: RoundRecords, seen: SeenRound) -> None:
+def check_own_join(context: RoundContext, records: RoundRecords, seen: SeenRound) -> None:
     """Refuse a join in this hospital's name whose sealing key is not its own.
 
     Raises:
         OwnJoinForgedError: It is not.
     """
-    found = records.joins.get(desk.msp_id)
-    if found is None or found in seen.own_keys or found == _key_in_memory(desk, records):
+    found = records.joins.get(context.msp_id)
+    if found is None or found in seen.own_keys or found == _key_in_memory(context, records):
         return
     raise OwnJoinForgedError(
-        f"round {records.record.round} has a join in the name of {desk.msp_id} with a sealing key "
-        f"that this hospital did not make (SHA-256 {found[:16]})"
+        f"round {records.record.round} has a join in the name of {context.msp_id} with a sealing "
+        f"key that this hospital did not make (SHA-256 {found[:16]})"
     )
 
 
-def check_own_update_and_answer(desk: Desk, records: RoundRecords) -> None:
+def check_own_update_and_answer(context: RoundContext, records: RoundRecords) -> None:
     """Refuse an update or an answer in this hospital's name that its journal does not know.
 
     Raises:
         OwnRecordForgedError: There is one.
     """
     number = records.record.round
-    update = records.updates.get(desk.msp_id)
-    answer = records.answers.get(desk.msp_id)
-    uploaded = desk.journal.upload(desk.study.study, number) or {}
-    answered = desk.journal.answer(desk.study.study, number) or {}
+    update = records.updates.get(context.msp_id)
+    answer = records.answers.get(context.msp_id)
+    uploaded = context.journal.upload(context.study.study, number) or {}
+    answered = context.journal.answer(context.study.study, number) or {}
     if update is not None and uploaded.get("ciphertext_sha256") != update.ciphertext_sha256:
         raise OwnRecordForgedError(
-            f"round {number} has an update in the name of {desk.msp_id} that this hospital did "
+            f"round {number} has an update in the name of {context.msp_id} that this hospital did "
             "not send"
         )
     if answer is not None and answered.get("aggregate_sha256") != answer.digest:
         raise OwnRecordForgedError(
-            f"round {number} has an answer in the name of {desk.msp_id} that this hospital did "
+            f"round {number} has an answer in the name of {context.msp_id} that this hospital did "
             "not give"
         )
 
 
-def report_own_join(desk: Desk, records: RoundRecords) -> None:
+def report_own_join(context: RoundContext, records: RoundRecords) -> None:
     """Tell the others on the ledger that the join in this hospital's name is not its own.
 
     The round can then not be summed. Where the ledger refuses, the hospital stops all the same.
     """
     may_report = records.record.state in ("OPEN", "SUBMITTING")
-    if not may_report or desk.msp_id in records.join_reports:
+    if not may_report or context.msp_id in records.join_reports:
         return
     try:
-        desk.ledger.submit(
+        context.ledger.submit(
             "report_join",
-            desk.study.study,
+            context.study.study,
             str(records.record.round),
-            records.joins[desk.msp_id],
+            records.joins[context.msp_id],
         )
     except RuleError as refusal:
         logger.warning("the join was not reported: %s", refusal)
 
 
-def _key_in_memory(desk: Desk, records: RoundRecords) -> str:
+def _key_in_memory(context: RoundContext, records: RoundRecords) -> str:
     """Return the SHA-256 of the round's public sealing key, empty where there is none here."""
     try:
-        key = desk.sealing_keys.load(records.record.round)
+        key = context.sealing_keys.load(records.record.round)
     except MemoryStorageError:
         return ""
     public = key.public

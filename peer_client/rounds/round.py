@@ -36,7 +36,7 @@ from chaincode.roundkey.shares import RoundKeyError
 from peer_client.errors import BundleMissingError, OwnJoinForgedError, SumMismatchError
 from peer_client.ledgers.ledger import ConflictError, StepsAwaited
 from peer_client.rounds import answering, own_clock, submission
-from peer_client.rounds.context import Desk, Notice
+from peer_client.rounds.context import Notice, RoundContext
 from peer_client.rounds.decision import (
     CLOSING,
     ENDED,
@@ -129,22 +129,22 @@ class HospitalRound:
     """This hospital's part in one round.
 
     Args:
-        desk: The hospital's collaborators.
+        context: The hospital's collaborators.
         number: The round.
         active: Hospitals of the study that are not suspended, in MSP order.
     """
 
-    def __init__(self, desk: Desk, number: int, active: tuple[str, ...]) -> None:
-        self.desk = desk
+    def __init__(self, context: RoundContext, number: int, active: tuple[str, ...]) -> None:
+        self.context = context
         self.number = number
-        study = desk.study
+        study = context.study
         self._terms = Terms(active, study.threshold, study.contributors_min)
         order = order_of_round(active, number)
-        rank = order.index(desk.msp_id) if desk.msp_id in order else len(order)
-        self._patience = Patience(rank, desk.grace_s)
+        rank = order.index(context.msp_id) if context.msp_id in order else len(order)
+        self._patience = Patience(rank, context.grace_s)
         self._closes_first = rank == 0
         self._steps: StepsAwaited | None = None
-        self._seen = SeenRound(desk.store, number)
+        self._seen = SeenRound(context.store, number)
         self._memory = _Memory()
 
     def records(self) -> RoundRecords | None:
@@ -156,34 +156,34 @@ class HospitalRound:
                 send; a join is reported to the others.
             SpoiledParentError: The round's parent has had its sums; a person must decide.
         """
-        desk = self.desk
-        found = read_round(desk.ledger, desk.study.study, self.number)
-        self._seen.check(found, now_s=desk.now_s(), height=desk.ledger.height)
+        context = self.context
+        found = read_round(context.ledger, context.study.study, self.number)
+        self._seen.check(found, now_s=context.now_s(), height=context.ledger.height)
         if found is None or found.record.state in ENDED:
             return found
         try:
-            check_own_join(desk, found, self._seen)
+            check_own_join(context, found, self._seen)
         except OwnJoinForgedError:
-            report_own_join(desk, found)
+            report_own_join(context, found)
             raise
-        check_own_update_and_answer(desk, found)
-        check_parent(desk.store, found.record)
+        check_own_update_and_answer(context, found)
+        check_parent(context.store, found.record)
         return found
 
     def progress(self, records: RoundRecords | None) -> OwnProgress:
         """Return what this hospital has done in the round."""
-        desk, memory = self.desk, self._memory
+        context, memory = self.context, self._memory
         answered = records.view().answered if records else ()
         submit_from_s, answer_from_s = self._own_times_s(records)
         return OwnProgress(
-            trained=submission.is_trained(desk, self.number),
-            has_keys=submission.has_sealing_keys(desk, self.number),
+            trained=submission.is_trained(context, self.number),
+            has_keys=submission.has_sealing_keys(context, self.number),
             answer_refused=bool(memory.answer_refused),
             too_few_valid=memory.too_few_valid,
             no_key=bool(answered) and answered == memory.no_key_among,
-            applied=desk.store.has_model(self.number),
+            applied=context.store.has_model(self.number),
             opening_refused=bool(memory.opening_refused),
-            update_spent=submission.is_spent(desk, self.number),
+            update_spent=submission.is_spent(context, self.number),
             submit_from_s=submit_from_s,
             answer_from_s=answer_from_s,
         )
@@ -192,7 +192,7 @@ class HospitalRound:
         """Return from when this hospital submits and answers by its own clock, Unix seconds."""
         if records is None:
             return 0.0, 0.0
-        study = self.desk.study
+        study = self.context.study
         return (
             own_clock.submit_from_s(self._seen, records, study, self._terms.hospitals),
             own_clock.answer_from_s(self._seen, records, study),
@@ -210,7 +210,7 @@ class HospitalRound:
         """
         records = self.records()
         act = self._decide(records)
-        if act in CLOSING and not self._patience.is_due(act, self.desk.now_s()):
+        if act in CLOSING and not self._patience.is_due(act, self.context.now_s()):
             act = Act.WAIT
         if act is Act.WAIT and records is not None:
             view = records.view()
@@ -248,7 +248,7 @@ class HospitalRound:
 
     def _passes(self, act: Act, refusal: Exception) -> None:
         """Take a refusal for what it mostly is: another was first, or it is a moment too early."""
-        now_s = self.desk.now_s()
+        now_s = self.context.now_s()
         since_s = self._memory.refused_since_s
         self._memory.refused_since_s = now_s if since_s is None else since_s
         lasting = isinstance(refusal, (ChunkError, NotFoundError))
@@ -267,7 +267,7 @@ class HospitalRound:
         """
         waited = 0.0
         # The events are followed from here on: what comes while this hospital works ends the wait.
-        self.desk.ledger.wait_change(0.0)
+        self.context.ledger.wait_change(0.0)
         while True:
             act = self.step()
             if act is Act.DONE:
@@ -275,7 +275,7 @@ class HospitalRound:
                 return self.finish()
             if act is Act.WAIT:
                 begin = time.monotonic()
-                self.desk.ledger.wait_change(self._pause_s(poll_s), MOVES, self._steps)
+                self.context.ledger.wait_change(self._pause_s(poll_s), MOVES, self._steps)
                 self._steps = None
                 waited += time.monotonic() - begin
 
@@ -283,11 +283,11 @@ class HospitalRound:
         """Write down the round's facts, wipe what it needed, and return how it ended."""
         records = self._memory.ended or self.records()
         if records is None or records.record.state not in ENDED:
-            raise NotFoundError(f"round {self.number} of {self.desk.study.study} has not ended")
+            raise NotFoundError(f"round {self.number} of {self.context.study.study} has not ended")
         record = records.record
-        submission.forget(self.desk, self.number)
-        known = self.desk.store.read_facts(self.number).get("seconds", {})
-        self.desk.store.write_facts(
+        submission.forget(self.context, self.number)
+        known = self.context.store.read_facts(self.number).get("seconds", {})
+        self.context.store.write_facts(
             self.number,
             {
                 "state": record.state,
@@ -304,18 +304,18 @@ class HospitalRound:
 
     def _pause_s(self, poll_s: float) -> float:
         """Return how long to wait: less while others' turns to close a phase run out."""
-        return min(poll_s, max(self.desk.grace_s / 2, 0.05)) if self.desk.grace_s else poll_s
+        return min(poll_s, max(self.context.grace_s / 2, 0.05)) if self.context.grace_s else poll_s
 
     def _decide(self, records: RoundRecords | None) -> Act:
-        desk = self.desk
+        context = self.context
         if records is None:
             return Act.OPEN_ROUND
         terms = self._terms
         if self._memory.suspended:
-            others = tuple(msp for msp in terms.hospitals if msp != desk.msp_id)
+            others = tuple(msp for msp in terms.hospitals if msp != context.msp_id)
             terms = Terms(others, terms.threshold, terms.contributors_min)
         own = self.progress(records)
-        return next_act(records.view(), own, terms, desk.msp_id, desk.now_s())
+        return next_act(records.view(), own, terms, context.msp_id, context.now_s())
 
     def _do(self, act: Act, records: RoundRecords | None) -> None:
         """Do one act; what it returns is on the ledger or in the store."""
@@ -326,7 +326,7 @@ class HospitalRound:
             case Act.JOIN:
                 self._join(records)
             case Act.TRAIN:
-                submission.train(self.desk, records, self._check_overtaken)
+                submission.train(self.context, records, self._check_overtaken)
             case Act.CLOSE_JOINS:
                 self._close("close_joins")
             case Act.SUBMIT:
@@ -340,7 +340,7 @@ class HospitalRound:
             case Act.APPLY:
                 self._apply(records)
             case Act.CONFIRM:
-                answering.confirm(self.desk, records)
+                answering.confirm(self.context, records)
             case Act.PUBLISH:
                 self._close("publish_model")
             case Act.ABANDON:
@@ -351,32 +351,32 @@ class HospitalRound:
                 raise AssertionError(act)
 
     def _submit(self, function: str, *more: str) -> None:
-        self.desk.ledger.submit(function, self.desk.study.study, str(self.number), *more)
+        self.context.ledger.submit(function, self.context.study.study, str(self.number), *more)
 
     def _close(self, function: str, *more: str) -> None:
         """Submit what ends a phase, once every endorsing peer can see what it rests on."""
-        self.desk.ledger.settle(self.desk.level_s)
+        self.context.ledger.settle(self.context.level_s)
         self._submit(function, *more)
 
     def _join(self, records: RoundRecords) -> None:
         try:
-            submission.join(self.desk, records, self._seen)
+            submission.join(self.context, records, self._seen)
         except SuspendedError as error:
             self._memory.suspended = True
             self._say("join", f"this hospital takes no part: {error.sentence}")
 
     def _submit_update(self, records: RoundRecords) -> None:
         """Seal the update if that has not been done, and send it."""
-        desk = self.desk
+        context = self.context
         own_clock.check_may_submit(
-            self._seen, records, desk.study, self._terms.hospitals, desk.now_s()
+            self._seen, records, context.study, self._terms.hospitals, context.now_s()
         )
         begin = time.monotonic()
         self._say("seal", "encrypt the update and seal its shares")
-        payload = submission.sealed_upload(self.desk, records)
+        payload = submission.sealed_upload(self.context, records)
         self._took("seal", time.monotonic() - begin)
         self._tell(Act.SUBMIT)
-        submission.send(self.desk, records, payload)
+        submission.send(self.context, records, payload)
 
     def _aggregate(self) -> None:
         try:
@@ -388,7 +388,7 @@ class HospitalRound:
     def _answer(self, records: RoundRecords) -> None:
         """Answer once, or remember why this hospital does not answer."""
         try:
-            answering.answer(self.desk, records, self._seen)
+            answering.answer(self.context, records, self._seen)
         except (SumMismatchError, ShareRefusedError) as error:
             self._memory.answer_refused = str(error)
             logger.warning("round %d: no answer: %s", self.number, error)
@@ -396,11 +396,11 @@ class HospitalRound:
         except BundleMissingError as error:
             # Chunks are pulled after a commit; a peer that was away gets them within seconds.
             logger.debug("%s", error)
-            self.desk.ledger.wait_change(0.2)
+            self.context.ledger.wait_change(0.2)
 
     def _record_key(self, records: RoundRecords) -> None:
         try:
-            answering.record_key(self.desk, records)
+            answering.record_key(self.context, records)
         except RoundKeyError as error:
             self._memory.no_key_among = records.view().answered
             self._say("record_key", str(error))
@@ -412,7 +412,7 @@ class HospitalRound:
             OpeningError: The others published a model that this hospital cannot open.
         """
         try:
-            answering.apply_round(self.desk, records)
+            answering.apply_round(self.context, records)
         except OpeningError as error:
             if records.record.state in ENDED:
                 raise
@@ -422,7 +422,7 @@ class HospitalRound:
 
     def _awaited(self, records: RoundRecords) -> str:
         """Return whom or what this hospital waits for, as words for people."""
-        now_s = self.desk.now_s()
+        now_s = self.context.now_s()
         submit_from_s, answer_from_s = self._own_times_s(records)
         for from_s, act, state in (
             (submit_from_s, "submits", "SUBMITTING"), (answer_from_s, "answers", "SUMMED"),
@@ -447,7 +447,7 @@ class HospitalRound:
         """Tell whoever watches, once for each thing there is to tell."""
         if self._memory.told != text:
             self._memory.told = text
-            self.desk.watch(Notice(self.number, phase, text))
+            self.context.watch(Notice(self.number, phase, text))
 
 
 def _reason(records: RoundRecords) -> str:

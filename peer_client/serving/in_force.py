@@ -10,13 +10,15 @@ from pathlib import Path
 
 from chaincode.records.study import Study
 from peer_client.serving.exported import current_model, facts_of, network_with
-from peer_client.serving.predictor import Decider, open_decider
+from peer_client.serving.predictor import Predictor, open_predictor
 from peer_client.serving.served import LabelScheme, read_facts
 from peer_client.storage.study_store import StudyStore
 from peer_client.studies.wording import short_name
 
 
-def decider_in_force(study: Study, store: StudyStore, msp_id: str, model_sha256: str) -> Decider:
+def predictor_in_force(
+    study: Study, store: StudyStore, msp_id: str, model_sha256: str
+) -> Predictor:
     """Return what this hospital decides with after the model in force.
 
     Args:
@@ -31,12 +33,12 @@ def decider_in_force(study: Study, store: StudyStore, msp_id: str, model_sha256:
     """
     served = served_file(store, model_sha256)
     if served is not None:
-        return open_decider(served)
+        return open_predictor(served)
     model = current_model(store, model_sha256)
     facts = facts_of(study, model, msp_id)
     name = f"{short_name(msp_id)}, round {model.round_number} of {study.study}"
     labels = LabelScheme(facts.label_positive, facts.label_negative)
-    return Decider(name, network_with(study, model, store), None, labels)
+    return Predictor(name, network_with(study, model, store), None, labels)
 
 
 def served_file(store: StudyStore, model_sha256: str) -> Path | None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from model.calibration import OperatingPoint
 from peer_client.evaluation.scores import PATIENT_RULE
-from peer_client.serving.predictor import Decider
+from peer_client.serving.predictor import Predictor
 
 NOT_CALIBRATED = (
     "not calibrated: this file carries no validation patients' fit; the number ranks, it does not "
@@ -78,23 +78,23 @@ class PatientAnswer:
         return asdict(self)
 
 
-def patient_answer(decider: Decider, logits: NDArray[np.float64]) -> PatientAnswer:
+def patient_answer(predictor: Predictor, logits: NDArray[np.float64]) -> PatientAnswer:
     """Decide on one patient.
 
     Args:
-        decider: The model.
-        logits: Of the patient's slices, as `Decider.read_images` gives them, shape `(n,)`.
+        predictor: The model.
+        logits: Of the patient's slices, as `Predictor.read_images` gives them, shape `(n,)`.
 
     Raises:
         EvaluationError: There is no slice.
     """
-    decision = decider.decision
+    decision = predictor.decision
     score = decision.patient_score(logits)
     probability = float(decision.calibration.probability([score])[0])
-    finding, against = decider.labels.positive, decider.labels.negative
-    if decider.served is None:
+    finding, against = predictor.labels.positive, predictor.labels.negative
+    if predictor.served is None:
         return PatientAnswer(finding, against, probability, False, NOT_CALIBRATED, {}, "", ())
-    calibration, choice = decision.calibration, decider.served.choice
+    calibration, choice = decision.calibration, predictor.served.choice
 
     def call(point: OperatingPoint) -> Call:
         return Call(score >= point.threshold, point.sensitivity, point.specificity)
@@ -105,7 +105,7 @@ def patient_answer(decider: Decider, logits: NDArray[np.float64]) -> PatientAnsw
         probability=probability,
         calibrated=True,
         note=(
-            f"calibrated on {calibration.patients} validation patients of {decider.name}, of whom "
+            f"calibrated on {calibration.patients} validation patients of {predictor.name}, of whom "
             f"{100 * calibration.prevalence:.0f} % had the finding; holds for that mix only"
         ),
         calls={

@@ -41,7 +41,7 @@ EVEN_ODDS = Decision(1.0, Calibration(1.0, 0.0, 0, 0.5), NOT_FITTED, NOT_FITTED,
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Decider:
+class Predictor:
     """A model as `evaluate` and `predict` need it.
 
     Attributes:
@@ -132,7 +132,7 @@ class Decider:
         return read_slices(lambda images, few: self.read_images(images, few, progress), slices)
 
 
-def open_decider(path: Path) -> Decider:
+def open_predictor(path: Path) -> Predictor:
     """Open a model file: a served model, or a plain network without what a hospital adds.
 
     Raises:
@@ -143,9 +143,9 @@ def open_decider(path: Path) -> Decider:
 
     if read_facts(path) is not None:
         served = load_served(path)
-        return Decider(served.hospital, served.net, served)
+        return Predictor(served.hospital, served.net, served)
     facts = exported_facts(path)
     if facts is None:
-        return Decider(path.stem, load(path), None)
+        return Predictor(path.stem, load(path), None)
     labels = LabelScheme(facts.label_positive, facts.label_negative)
-    return Decider(path.stem, load(path), None, labels)
+    return Predictor(path.stem, load(path), None, labels)

@@ -35,7 +35,7 @@ from peer_client.serving.choice import ADAPTED, ALONE, FEDERATED, choose
 from peer_client.serving.local_training import training_slices, whole_vector
 from peer_client.serving.manifest import manifest_of
 from peer_client.serving.own_models import OwnModels, Vector
-from peer_client.serving.predictor import Decider
+from peer_client.serving.predictor import Predictor
 from peer_client.serving.served import LabelScheme, ServedModel, read_facts, save_served
 from peer_client.storage.study_store import StudyStore
 from peer_client.studies.study_file import shared_places
@@ -193,7 +193,7 @@ class PersonalServing:
         net = self._network()
         set_vector(net, vector)
         what = f"read validation patients ({name})"
-        reader = Decider(name, net, None)
+        reader = Predictor(name, net, None)
         return reader.read(self._validation, lambda done, total: progress(what, done, total))
 
     def _forget_others(self, parent_sha256: str, newest: Path) -> None:

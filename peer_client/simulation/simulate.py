@@ -28,7 +28,7 @@ from peer_client.reports.report import MaskPicture
 from peer_client.serving.choice import ALONE, choose
 from peer_client.serving.local_training import LocalTraining, built_network, whole_vector
 from peer_client.serving.manifest import manifest_of
-from peer_client.serving.predictor import Decider
+from peer_client.serving.predictor import Predictor
 from peer_client.serving.served import LabelScheme, ServedModel, save_served
 from peer_client.simulation.errors import ResumeError
 from peer_client.simulation.homework import Homework, Vector
@@ -182,8 +182,8 @@ def _result(
     path: Path,
 ) -> HospitalResult:
     """Read the test patients, once, and compute the figures."""
-    decider = Decider(served.hospital, served.net, served)
-    reading = decider.read(cohort.test)
+    predictor = Predictor(served.hospital, served.net, served)
+    reading = predictor.read(cohort.test)
     alone = {ALONE: vectors[ALONE]}
     mine = validation[ALONE]
     own = fit_decision(mine.patients, mine.logits, mine.labels)

@@ -25,7 +25,7 @@ class Vanishing(HospitalRound):
 
 
 def vanishing(consortium: Consortium, msp: str, act: Act) -> Vanishing:
-    part = Vanishing(consortium.desk(msp), 1, consortium.active())
+    part = Vanishing(consortium.context(msp), 1, consortium.active())
     part.before = act
     return part
 

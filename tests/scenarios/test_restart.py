@@ -127,7 +127,7 @@ def test_every_client_restarts_before_every_step_on_either_ledger(consortium: Co
 def test_a_power_cut_loses_the_sealing_key_and_costs_one_answer(memory: Consortium) -> None:
     parts = memory.parts(1)
     play_up_to(memory, parts, "SUMMED")
-    memory.desk(MSPS[0]).sealing_keys.wipe_all_before(2)
+    memory.context(MSPS[0]).sealing_keys.wipe_all_before(2)
     parts[MSPS[0]] = memory.part(MSPS[0], 1)
 
     acts = play(memory, parts)
@@ -154,7 +154,7 @@ def test_an_upload_whose_bytes_are_gone_is_not_encrypted_again(memory: Consortiu
 
 def test_the_journal_refuses_a_second_encryption_after_a_restart(memory: Consortium) -> None:
     play_up_to(memory, memory.parts(1), "SUMMED")
-    journal = memory.desk(MSPS[0]).journal
+    journal = memory.context(MSPS[0]).journal
 
     with pytest.raises(SpentUpdateError):
         journal.check_unspent(memory.study.study, 1, "f" * 64)

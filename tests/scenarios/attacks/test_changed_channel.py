@@ -59,7 +59,7 @@ def test_no_round_begins_on_a_changed_channel(
     with pytest.raises(ChannelChangedError, match=f"is {fact[1]}"):
         client.check_may_train(ledger, read_study(ledger, "small"), agreement)
     with pytest.raises(ChannelChangedError):
-        next(client.follow(consortium.desk(VICTIM), 1))
+        next(client.follow(consortium.context(VICTIM), 1))
 
 
 @pytest.mark.parametrize("state", ["OPEN", "SUBMITTING", "SUMMED"])

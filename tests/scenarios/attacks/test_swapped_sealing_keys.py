@@ -119,18 +119,18 @@ def test_a_client_whose_peer_shows_swapped_keys_encrypts_nothing(
             for msp, join in really_joins(ledger, study, number).items()
         }
 
-    def shown(desk, records):
-        joins = swapped(desk.ledger, desk.study.study, records.record.round)
+    def shown(context, records):
+        joins = swapped(context.ledger, context.study.study, records.record.round)
         digest = joined_digest(
-            desk.study.genesis_sha256,
-            desk.ledger.channel,
-            desk.study.study,
+            context.study.genesis_sha256,
+            context.ledger.channel,
+            context.study.study,
             records.record.round,
             tuple(joins.values()),
         )
         monkeypatch.setattr(submission, "read_joins", lambda *_: joins)
         record = replace(records.record, joined_sha256=digest)
-        return really_transcript(desk, replace(records, record=record))
+        return really_transcript(context, replace(records, record=record))
 
     monkeypatch.setattr(submission, "transcript", shown)
 
@@ -138,7 +138,7 @@ def test_a_client_whose_peer_shows_swapped_keys_encrypts_nothing(
         play(consortium, parts)
 
     assert not list(tmp_path.rglob("upload.bin"))
-    assert all(part.desk.journal.upload("small", 1) is None for part in parts.values())
+    assert all(part.context.journal.upload("small", 1) is None for part in parts.values())
     consortium.close()
 
 

@@ -51,7 +51,7 @@ def test_the_client_does_not_begin(consortium: MemoryConsortium) -> None:
     with pytest.raises(NotApprovedHereError, match="has not approved study theirs"):
         client.check_may_train(ledger, state, agreement)
     with pytest.raises(NotApprovedHereError):
-        next(client.follow(consortium.desk(VICTIM), 1))
+        next(client.follow(consortium.context(VICTIM), 1))
 
 
 def test_nothing_of_the_hospital_enters_the_round(consortium: MemoryConsortium) -> None:

@@ -34,14 +34,14 @@ def test_joins_proved_once_are_read_again_for_any_other_list_of_the_joined(
 ) -> None:
     play_up_to(consortium, consortium.parts(1), "SUBMITTING")
     ledger = CountedLedger(consortium.ledger(MSPS[0]))
-    desk, records = consortium.desk(MSPS[0], ledger=ledger), consortium.records(1)
-    submission.transcript(desk, records)
-    submission.transcript(desk, records)
+    context, records = consortium.context(MSPS[0], ledger=ledger), consortium.records(1)
+    submission.transcript(context, records)
+    submission.transcript(context, records)
     assert ledger.asked == ["joins"]
 
     for lie in ({"joined_sha256": "0" * 64}, {"joined": MSPS[:3]}):
         with pytest.raises(SumMismatchError):
-            submission.transcript(desk, replace(records, record=replace(records.record, **lie)))
+            submission.transcript(context, replace(records, record=replace(records.record, **lie)))
     assert ledger.asked == ["joins"] * 3
 
 
@@ -53,7 +53,7 @@ def test_joins_that_are_not_those_of_the_summary_are_refused(
     other = replace(records, joins={**records.joins, MSPS[2]: "0" * 64})
 
     with pytest.raises(SumMismatchError, match=f"the join of {MSPS[2]}"):
-        submission.transcript(consortium.desk(MSPS[0]), other)
+        submission.transcript(consortium.context(MSPS[0]), other)
 
 
 def test_a_joined_without_a_join_of_the_study_is_refused(
@@ -64,7 +64,7 @@ def test_a_joined_without_a_join_of_the_study_is_refused(
     lie = replace(records.record, joined=tuple(sorted((*records.record.joined, stranger))))
 
     with pytest.raises(SumMismatchError, match=f"names {stranger} as joined"):
-        submission.transcript(consortium.desk(MSPS[0]), replace(records, record=lie))
+        submission.transcript(consortium.context(MSPS[0]), replace(records, record=lie))
 
 
 def test_a_parent_proved_once_serves_no_round_that_names_another(
@@ -74,17 +74,17 @@ def test_a_parent_proved_once_serves_no_round_that_names_another(
     played_round(consortium, 1)
     play_up_to(consortium, consortium.parts(2), "OPEN", 2)
     ledger = CountedLedger(consortium.ledger(MSPS[0]))
-    desk, record = consortium.desk(MSPS[0], ledger=ledger), consortium.records(2).record
-    first = lineage.parent_model(desk, record)
+    context, record = consortium.context(MSPS[0], ledger=ledger), consortium.records(2).record
+    first = lineage.parent_model(context, record)
     ledger.asked.clear()
-    assert lineage.parent_model(desk, record) is first
+    assert lineage.parent_model(context, record) is first
     assert ledger.asked == []
 
     with pytest.raises(ChainBrokenError, match="names the parent 0000000000000000"):
-        lineage.parent_model(desk, replace(record, parent_sha256="0" * 64))
+        lineage.parent_model(context, replace(record, parent_sha256="0" * 64))
     before = replace(record, parent_sha256=consortium.study.initial_model_sha256)
     with pytest.raises(ChainBrokenError, match="names the parent"):
-        lineage.parent_model(desk, before)
+        lineage.parent_model(context, before)
 
 
 def test_a_trained_vector_is_found_again_for_its_own_round_alone(
@@ -92,10 +92,10 @@ def test_a_trained_vector_is_found_again_for_its_own_round_alone(
 ) -> None:
     parts = consortium.parts(1)
     play_up_to(consortium, parts, "SUBMITTING")
-    desk = parts[MSPS[0]].desk
-    stored = desk.store.read_trained(1)
-    assert desk.recall.trained is not None
-    number, vector = desk.recall.trained
+    context = parts[MSPS[0]].context
+    stored = context.store.read_trained(1)
+    assert context.recall.trained is not None
+    number, vector = context.recall.trained
     assert number == 1
     assert stored is not None
     assert np.array_equal(vector, stored)
@@ -104,7 +104,7 @@ def test_a_trained_vector_is_found_again_for_its_own_round_alone(
     assert records is not None
     later = replace(records, record=replace(records.record, round=2))
     with pytest.raises(SumMismatchError, match="nothing was trained in round 2"):
-        submission._seal(desk, later)
+        submission._seal(context, later)
 
 
 def test_every_act_is_decided_from_a_reading_made_for_it(consortium: MemoryConsortium) -> None:

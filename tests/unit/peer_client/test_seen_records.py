@@ -222,8 +222,8 @@ def test_another_outcome_of_an_earlier_round_gives_no_parent(
     consortium.agree()
     played_round(consortium, 1)
     play_up_to(consortium, consortium.parts(2), "OPEN", 2)
-    desk, record = consortium.desk(MSPS[0]), consortium.records(2).record
-    parent_model(desk, record)
+    context, record = consortium.context(MSPS[0]), consortium.records(2).record
+    parent_model(context, record)
 
     from peer_client.rounds import records as round_records
 
@@ -235,5 +235,5 @@ def test_another_outcome_of_an_earlier_round_gives_no_parent(
 
     monkeypatch.setattr(round_records, "read_rounds", rewritten)
     with pytest.raises(RecordChangedError, match="the outcome of round 1"):
-        parent_model(consortium.desk(MSPS[0]), record)
+        parent_model(consortium.context(MSPS[0]), record)
     consortium.close()

@@ -13,7 +13,7 @@ from click.testing import Result
 from chaincode.memory_ledger import Simulation
 from chaincode.records import keys
 from peer_client.audit import recomputation
-from peer_client.ledgers.memory import MemoryHospital
+from peer_client.ledgers.memory import MemoryHospitalLedger
 from tests.support.hospitals import MSPS, MemoryConsortium, played_round
 from tests.support.members import run_as
 
@@ -51,9 +51,9 @@ def test_the_lineage_is_shown_with_what_was_proved_of_the_blocks(lineage: Lineag
 
 
 def lying(change: Callable[[dict[str, Any]], None]) -> Callable[..., bytes]:
-    honest = MemoryHospital.evaluate
+    honest = MemoryHospitalLedger.evaluate
 
-    def evaluate(self: MemoryHospital, function: str, *args: str) -> bytes:
+    def evaluate(self: MemoryHospitalLedger, function: str, *args: str) -> bytes:
         answer = honest(self, function, *args)
         if function != "lineage":
             return answer
@@ -77,7 +77,7 @@ LIES: dict[str, Callable[[dict[str, Any]], Any]] = {
 def test_an_answer_that_contradicts_the_blocks_is_named_and_what_was_proved_is_shown(
     lineage: Lineage, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(MemoryHospital, "evaluate", lying(LIES[words]))
+    monkeypatch.setattr(MemoryHospitalLedger, "evaluate", lying(LIES[words]))
     monkeypatch.setattr(recomputation, "_PAUSE_S", 0.0)
 
     result = lineage("small")
@@ -92,7 +92,9 @@ def test_without_the_comparison_the_lie_changes_nothing_that_is_shown(
     lineage: Lineage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honest = json.loads(lineage("small", "--json").stdout)
-    monkeypatch.setattr(MemoryHospital, "evaluate", lying(lambda found: found["rounds"].clear()))
+    monkeypatch.setattr(
+        MemoryHospitalLedger, "evaluate", lying(lambda found: found["rounds"].clear())
+    )
     monkeypatch.setattr(recomputation, "compare_answer", lambda walked, name: None)
 
     assert json.loads(lineage("small", "--json").stdout) == honest

@@ -12,7 +12,7 @@ from peer_client.evaluation.readings import Reading
 from peer_client.serving.choice import choose
 from peer_client.serving.manifest import TrainingManifest
 from peer_client.serving.patient import NOT_CALIBRATED, POINTS, patient_answer
-from peer_client.serving.predictor import Decider
+from peer_client.serving.predictor import Predictor
 from peer_client.serving.served import LabelScheme, ServedModel
 
 NO_NET: Any = None
@@ -20,7 +20,7 @@ NO_HASHES = np.zeros((0, 32), np.uint8)
 
 
 @pytest.fixture
-def decider() -> Decider:
+def predictor() -> Predictor:
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1], 40)
     logits = rng.normal(labels * 2.0, 1.0)
@@ -29,19 +29,19 @@ def decider() -> Decider:
     choice = choose({"alone": reading, "adapted": reading})
     manifest = TrainingManifest(NO_HASHES, NO_HASHES, NO_HASHES)
     served = ServedModel(NO_NET, "north", LabelScheme("a", "b"), choice, {}, manifest, {})
-    return Decider("north", NO_NET, served)
+    return Predictor("north", NO_NET, served)
 
 
-def test_a_served_models_probability_names_its_patients(decider: Decider) -> None:
-    high, low = (patient_answer(decider, np.array([value])) for value in (3.0, -3.0))
+def test_a_served_models_probability_names_its_patients(predictor: Predictor) -> None:
+    high, low = (patient_answer(predictor, np.array([value])) for value in (3.0, -3.0))
     assert high.probability > 0.8 > 0.2 > low.probability
     assert "80 validation patients of north" in high.note
     assert high.calibrated
     assert high.served == "mixture"
 
 
-def test_calls_follow_the_stored_thresholds(decider: Decider) -> None:
-    decision = decider.decision
+def test_calls_follow_the_stored_thresholds(predictor: Predictor) -> None:
+    decision = predictor.decision
     at = {
         "balanced": decision.balanced.threshold,
         "sensitivity_90": decision.sensitive.threshold,
@@ -49,31 +49,33 @@ def test_calls_follow_the_stored_thresholds(decider: Decider) -> None:
     }
     assert set(at) == set(POINTS)
     for name, threshold in at.items():
-        assert patient_answer(decider, np.array([threshold])).calls[name].positive
-        assert not patient_answer(decider, np.array([threshold - 1e-9])).calls[name].positive
+        assert patient_answer(predictor, np.array([threshold])).calls[name].positive
+        assert not patient_answer(predictor, np.array([threshold - 1e-9])).calls[name].positive
 
 
-def test_each_call_says_what_its_point_reached_on_validation_patients(decider: Decider) -> None:
-    calls = patient_answer(decider, np.array([0.0])).calls
+def test_each_call_says_what_its_point_reached_on_validation_patients(predictor: Predictor) -> None:
+    calls = patient_answer(predictor, np.array([0.0])).calls
     assert calls["sensitivity_90"].sensitivity >= 0.9
     assert calls["specificity_90"].specificity >= 0.9
 
 
-def test_the_answer_names_the_finding_and_the_models_that_decide(decider: Decider) -> None:
-    found = patient_answer(decider, np.array([0.0]))
+def test_the_answer_names_the_finding_and_the_models_that_decide(predictor: Predictor) -> None:
+    found = patient_answer(predictor, np.array([0.0]))
     assert (found.finding, found.against) == ("a", "b")
     assert found.members == ("alone", "adapted")
-    assert decider.description == "north serves mixture of alone, adapted; masks of the adapted one"
+    assert (
+        predictor.description == "north serves mixture of alone, adapted; masks of the adapted one"
+    )
 
 
 def test_a_plain_network_says_that_nothing_was_fitted() -> None:
-    found = patient_answer(Decider("exported", NO_NET, None), np.array([1.0, 3.0]))
+    found = patient_answer(Predictor("exported", NO_NET, None), np.array([1.0, 3.0]))
     assert not found.calibrated
     assert found.note == NOT_CALIBRATED
     assert found.calls == {}
     assert found.probability == pytest.approx(1 / (1 + np.exp(-2)))
 
 
-def test_no_slice_gives_no_answer(decider: Decider) -> None:
+def test_no_slice_gives_no_answer(predictor: Predictor) -> None:
     with pytest.raises(EvaluationError):
-        patient_answer(decider, np.zeros(0))
+        patient_answer(predictor, np.zeros(0))
