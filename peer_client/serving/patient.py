@@ -105,8 +105,8 @@ def patient_answer(predictor: Predictor, logits: NDArray[np.float64]) -> Patient
         probability=probability,
         calibrated=True,
         note=(
-            f"calibrated on {calibration.patients} validation patients of {predictor.name}, of whom "
-            f"{100 * calibration.prevalence:.0f} % had the finding; holds for that mix only"
+            f"calibrated on {calibration.patients} validation patients of {predictor.name}, of "
+            f"whom {100 * calibration.prevalence:.0f} % had the finding; holds for that mix only"
         ),
         calls={
             "balanced": call(decision.balanced),
