@@ -1,9 +1,9 @@
 """Rounds over a ledger in memory: complete clients in one process, with real encryption.
 
 Each hospital has an identity, a journal, sealing keys and a context as over Fabric; they take turns
-in one thread. The clock moves only while all of them wait. The channel lives as long as the process:
-a simulation that was stopped goes on from the last model on a new channel. What is tried here is the
-method and the code; with all hospitals in one process nothing is secret from anybody.
+in one thread. The clock moves only while all of them wait. The channel lives as long as the
+process: a simulation that was stopped goes on from the last model on a new channel. What is tried
+here is the method and the code; with all hospitals in one process nothing is secret from anybody.
 """
 
 from __future__ import annotations

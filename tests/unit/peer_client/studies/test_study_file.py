@@ -20,7 +20,7 @@ from peer_client.studies.study_file import (
     study_of,
 )
 
-EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
+EXAMPLES = Path(__file__).resolve().parents[4] / "examples"
 BFT = OrderingClaim("BFT", ("a", "b", "c", "d"))
 GENESIS = "ab" * 32
 TEXT = (EXAMPLES / "study.yaml").read_text()
