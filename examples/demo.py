@@ -309,7 +309,7 @@ def print_tables(rows: Sequence[RoundRow]) -> None:
 def masks(demo: Demo) -> list[MaskPicture]:
     """Export the model and read two validation slices of each hospital with it."""
     from model.threads import set_threads
-    from peer_client.cli.training import slices_cache
+    from peer_client.ct.cache import slices_cache
     from peer_client.ct.cohort import load_cohort
     from peer_client.ct.hospitals import read_hospitals
     from peer_client.reports.study_report import mask_pictures

@@ -42,18 +42,15 @@ def evaluate(
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from model.threads import set_threads
-    from peer_client.cli.training import slices_cache
-    from peer_client.inference.evaluate import evaluate as judged
-    from peer_client.serving.predictor import open_predictor
+    from peer_client.api import evaluate as evaluate_model
 
     set_threads(threads)
-    found = judged(
-        open_predictor(model_file),
+    found = evaluate_model(
+        model_file,
         folder,
         part,
-        cache=slices_cache(),
-        processes=threads,
         leave_out_seen=leave_out_seen,
+        processes=threads,
         told=lambda what, done, total: click.echo(
             f"\r{what}: {done} of {total}", nl=done == total, err=True
         ),

@@ -89,7 +89,7 @@ def _masks(
     """Return pictures of this hospital's validation slices with the model in force."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from peer_client.cli.live import Counter
-    from peer_client.cli.training import slices_cache
+    from peer_client.ct.cache import slices_cache
     from peer_client.ct.cohort import load_cohort
     from peer_client.ct.hospitals import hospital_named, read_hospitals
     from peer_client.reports.study_report import mask_pictures

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from network.runtime.folders import cache_folder
 from peer_client.cli.output import json_option, print_fields, print_json, print_table
 
 
@@ -75,6 +74,7 @@ def train(
         next_round,
         open_context,
     )
+    from peer_client.ct.cache import slices_cache
     from peer_client.ct.cohort import load_cohort
     from peer_client.ct.hospitals import hospital_named, read_hospitals
     from peer_client.sealing import forbid_core_dumps
@@ -173,11 +173,6 @@ def outcome_line(outcome: Any, facts: dict[str, Any]) -> str:
     if outcome.reason:
         parts.append(outcome.reason)
     return "; ".join(parts)
-
-
-def slices_cache() -> Path:
-    """Return where normalised slices are kept: XDG_CACHE_HOME/capsule-consortium/slices."""
-    return cache_folder() / "slices"
 
 
 def _accepted_text(changes: list[str] | None) -> str:
