@@ -168,7 +168,7 @@ def open_context(
         msp_id=client.ledger.msp_id,
         entropy=os.urandom,
     )
-    with store.held(), Journal(store.journal_path) as journal:
+    with store.held(), Journal(store.journal_path, study.genesis_sha256) as journal:
         yield RoundContext(
             ledger=client.ledger,
             signer=client.ledger.identity,

@@ -81,8 +81,8 @@ class JournalError(SealingError):
     exit_code: ClassVar[int] = 57
     hint: ClassVar[str] = (
         "Do not delete the file: without it a spent update or a second answer would not be seen. "
-        "Stop other clients of this hospital, free space on the disk, mend its permissions; after "
-        "a restore from backup sit out the rounds that are open."
+        "Stop other clients of this hospital, free space on the disk, correct its permissions; "
+        "after a restore from backup sit out the rounds that are open."
     )
 
 

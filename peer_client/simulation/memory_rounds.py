@@ -128,7 +128,7 @@ def memory_rounds(
             # A channel of its own needs journals of its own: round numbers begin at 1 again.
             store = StudyStore(each.store.folder / f"channel-{first.round_number:06d}")
             _empty(store)
-            journal = stack.enter_context(Journal(store.journal_path))
+            journal = stack.enter_context(Journal(store.journal_path, channel.genesis_sha256))
             keys = SealingKeys(
                 memory_backed_folder(os.environ),
                 channel=CHANNEL,

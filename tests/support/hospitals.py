@@ -230,7 +230,7 @@ class Consortium(ABC):
         store = self.store(msp)
         if msp in self._journals:
             self._journals[msp].close()
-        self._journals[msp] = Journal(store.journal_path)
+        self._journals[msp] = Journal(store.journal_path, self.study.genesis_sha256)
         context = RoundContext(
             ledger=self.ledger(msp),
             signer=self.signer(msp),

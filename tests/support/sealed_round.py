@@ -30,6 +30,9 @@ from peer_client.sealing import (
 )
 from peer_client.sealing.boxes import PRIVATE_BYTES
 
+#: Digest of the first block of the channel that the round is on.
+GENESIS_SHA256 = "ab" * 32
+
 
 def entropy_of(seed: object) -> Callable[[int], bytes]:
     """A repeatable source of bytes, for tests alone."""
@@ -55,7 +58,7 @@ class SealedRound:
     bits: int = 8
     count: int = 500
     study: str = "lungs"
-    genesis_sha256: str = "ab" * 32
+    genesis_sha256: str = GENESIS_SHA256
     channel: str = "consortium"
     number: int = 1
     seed: int = 0
