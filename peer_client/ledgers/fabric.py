@@ -19,6 +19,7 @@ from types import TracebackType
 from chaincode.records.errors import RuleError, from_message
 from network.consortium.certificates import read_file
 from network.consortium.member import MemberDirectory
+from network.consortium.package import build_package
 from network.errors import MalformedBytesError, NetworkError, UnprovedBlockError
 from network.gateway.contract import Contract
 from network.gateway.errors import CommitError, CommitStatusError, EndorseError, EvaluateError
@@ -61,9 +62,12 @@ class FabricLedger:
         self._gateway: Gateway = directory.connect()
         self._contract: Contract = self._gateway.contract(description["chaincode"])
         self._others: tuple[Gateway, ...] | None = None
-        # An authority has no chaincode service: its queries are answered by hospitals' peers.
-        is_hospital = directory.topology().member(directory.name).is_hospital
+        topology = directory.topology()
+        is_hospital = topology.member(directory.name).is_hospital
+        # An authority runs no chaincode, so its queries are answered by hospitals' peers: it
+        # believes none of them further than the blocks of its own peer prove (peer_client/audit).
         self._asks = (self._msp_id,) if is_hospital else ()
+        self._package = build_package(directory, topology).package_id if is_hospital else "none"
         self._newest = ""
         self._changed = threading.Condition()
         self._pending: set[tuple[str, str]] = set()  # event's name, MSP
@@ -100,7 +104,10 @@ class FabricLedger:
         return read_channel_facts(
             config,
             genesis_sha256=self.genesis_sha256,
-            definition=definition_words(self._gateway, self._contract.chaincode),
+            definition={
+                **definition_words(self._gateway, self._contract.chaincode),
+                "package of the own peer": self._package,
+            },
         )
 
     def evaluate(self, function: str, *args: str) -> bytes:

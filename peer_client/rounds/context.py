@@ -184,7 +184,8 @@ class RoundContext:
     def check_agreed(self) -> None:
         """Refuse to act before this hospital's people have approved this text on this channel.
 
-        Called before a round, and before a join, an update or an answer leaves.
+        Called before a round, and before a join, an update or an answer leaves. Training leaves
+        nothing, so it asks for the approved text alone.
 
         Raises:
             NotApprovedHereError: This hospital has not approved this text.

@@ -133,9 +133,8 @@ def train(context: RoundContext, records: RoundRecords, look_up: Callable[[], No
 
     Raises:
         NotApprovedHereError: This hospital has not approved the study's text.
-        ChannelChangedError: The channel has changed since a person accepted it.
     """
-    context.check_agreed()
+    context.agreement.check_approved(context.study)
     number = records.record.round
     looked_s = context.now_s()
 
