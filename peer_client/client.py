@@ -257,6 +257,7 @@ def _patiently(part: HospitalRound) -> RoundOutcome:
             # One warning; the waiting itself is shown, and every try would say the same.
             level = logging.WARNING if failing_since == now else logging.DEBUG
             logger.log(level, "%s; trying again", error)
-            text = f"the network does not answer ({getattr(error, 'code', 'no code')})"
+            code = getattr(error, "code", "no code")
+            text = "a clock is off" if code == "CLOCK" else f"the network does not answer ({code})"
             part.context.watch(Notice(part.number, "wait", f"{text}, trying again"))
             time.sleep(2.0)
