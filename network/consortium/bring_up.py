@@ -205,12 +205,15 @@ class BringUp:
         _side_by_side(approve_own, self._hospitals)
 
     def _wait_together(self) -> None:
-        members = [self.topology.member(directory.name) for directory in self.directories]
         everyone = len(self.topology.members)
         # A member alone needs as many others as make a quorum; all on one machine need all.
         others = everyone - 1 if self._is_everyone else hospital_quorum(everyone) - 1
-        wait_gossip(members, self.topology, others, timeout_s=self.limits.gossip_s)
-        orderers = [member for member in members if member.orderer_hostname]
+        wait_gossip(self.directories, self.topology, others, timeout_s=self.limits.gossip_s)
+        orderers = [
+            directory
+            for directory in self.directories
+            if self.topology.member(directory.name).orderer_hostname
+        ]
         if orderers:
             wait_ordering(orderers, self.topology, timeout_s=self.limits.ordering_s)
 

@@ -72,16 +72,34 @@ def test_tls_is_mutual_at_peers_and_admin_ports_and_on_everywhere_off_loopback(
     general = found["orderer"]["General"]["TLS"]
     # With it, an ordering node that fell behind cannot fetch blocks (Fabric v3.1.1).
     assert (general["Enabled"], general["ClientAuthRequired"]) == (True, False)
-    admin = found["orderer"]["Admin"]
-    assert admin["TLS"]["ClientAuthRequired"] is True
-    assert admin["TLS"]["ClientRootCAs"] == [str(ucsd.tls_root)]
     for address in (
-        admin["ListenAddress"],
+        found["orderer"]["Admin"]["ListenAddress"],
         found["peer"]["operations"]["listenAddress"],
         found["peer"]["peer"]["chaincodeListenAddress"],
         found["orderer"]["Operations"]["ListenAddress"],
     ):
         assert address.startswith("127.0.0.1:")
+
+
+def test_admin_and_operations_ports_take_the_members_own_certificates_alone(
+    ucsd: MemberDirectory,
+) -> None:
+    found = written(ucsd)
+
+    peer = found["peer"]["operations"]["tls"]
+    assert (peer["enabled"], peer["clientAuthRequired"]) == (True, True)
+    assert peer["clientRootCAs"]["files"] == [str(ucsd.tls_root)]
+    for endpoint in ("Admin", "Operations"):
+        tls = found["orderer"][endpoint]["TLS"]
+        assert (tls["Enabled"], tls["ClientAuthRequired"]) == (True, True)
+        assert tls["ClientRootCAs"] == [str(ucsd.tls_root)]
+
+
+def test_profilers_of_peer_and_ordering_node_are_off(ucsd: MemberDirectory) -> None:
+    found = written(ucsd)
+
+    assert found["peer"]["peer"]["profile"] == {"enabled": False}
+    assert found["orderer"]["General"]["Profile"] == {"Enabled": False}
 
 
 def test_values_that_cost_a_minute_or_an_hour_by_default_are_set(ucsd: MemberDirectory) -> None:
