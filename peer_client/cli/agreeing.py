@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from peer_client.cli.output import json_option, print_fields, print_json
+from network.runtime.program import json_option, print_json
+from peer_client.cli.output import print_fields
 
 if TYPE_CHECKING:
     from chaincode.records.study import Study

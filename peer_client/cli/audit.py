@@ -8,13 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from peer_client.cli.output import (
-    CommandGroup,
-    json_option,
-    print_fields,
-    print_json,
-    print_table,
-)
+from network.runtime.failures import keep_partial_result
+from network.runtime.program import json_option, print_json
+from peer_client.cli.output import print_fields, print_table
 from peer_client.rounds.ledger_figures import (
     CANDIDATES_HEAD,
     candidates_text,
@@ -28,7 +24,7 @@ if TYPE_CHECKING:
     from peer_client.client import MemberClient
 
 
-@click.group(cls=CommandGroup)
+@click.group()
 def audit() -> None:
     """Ask the ledger: study, round, hospital, model, lineage, history.
 
@@ -276,11 +272,19 @@ def lineage(
                 _recompute(client, walked, name, start_from, bundles, checks)
         except UnknownStudyError:
             raise
-        except Exception:
+        except Exception as error:
             if walked.height:
-                _show_lineage(walked, name, checks, blocks=True, complete=False, as_json=as_json)
+                found = _lineage_document(walked, name, checks, blocks=True, complete=False)
+                if as_json:
+                    keep_partial_result(error, found)
+                else:
+                    _print_lineage(found)
             raise
-        _show_lineage(walked, name, checks, blocks=blocks, complete=True, as_json=as_json)
+        found = _lineage_document(walked, name, checks, blocks=blocks, complete=True)
+    if as_json:
+        print_json(found)
+    else:
+        _print_lineage(found)
 
 
 def _recompute(
@@ -312,16 +316,15 @@ def _recompute(
     )
 
 
-def _show_lineage(
+def _lineage_document(
     walked: BlockAudit,
     name: str,
     checks: list[RoundCheck] | None,
     *,
     blocks: bool,
     complete: bool,
-    as_json: bool,
-) -> None:
-    """Show what was proved: all that was asked for, or what came before a fault."""
+) -> dict[str, Any]:
+    """Return what was proved: all that was asked for, or what came before a fault."""
     from dataclasses import asdict
 
     from chaincode.records.errors import UnknownStudyError
@@ -337,10 +340,7 @@ def _show_lineage(
         found["chain"] = asdict(chain) | {"signatures": chain.signature_words()}
     if checks is not None:
         found["recomputed"] = [asdict(each) for each in checks]
-    if as_json:
-        print_json(found)
-    else:
-        _print_lineage(found)
+    return found
 
 
 def _print_lineage(found: dict[str, Any]) -> None:

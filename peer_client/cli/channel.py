@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
-from peer_client.cli.output import CommandGroup, json_option, print_fields, print_json
+from network.runtime.program import json_option, print_json
+from peer_client.cli.output import print_fields
 
 
-@click.group(cls=CommandGroup)
+@click.group()
 def channel() -> None:
     """What the channel is: its policies, members, ordering nodes and chaincode."""
 

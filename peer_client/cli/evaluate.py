@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from peer_client.cli.output import json_option, print_json, print_table
+from network.runtime.program import json_option, print_json
+from peer_client.cli.output import print_table
 
 
 @click.command()

@@ -8,13 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from peer_client.cli.output import (
-    CommandGroup,
-    json_option,
-    print_fields,
-    print_json,
-    print_table,
-)
+from network.runtime.program import json_option, print_json
+from peer_client.cli.output import print_fields, print_table
 
 if TYPE_CHECKING:
     from peer_client.inference.prediction import Prediction
@@ -105,7 +100,7 @@ def _predictor(member: Path | None, name: str | None, model_file: Path | None) -
     return predictor_in_force(state.terms, store, client.ledger.msp_id, state.model_sha256)
 
 
-@click.group(cls=CommandGroup)
+@click.group()
 def model() -> None:
     """A hospital's model as a file."""
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-from peer_client.cli.output import CommandGroup, json_option, print_fields, print_json, print_table
+from network.runtime.program import json_option, print_json
+from peer_client.cli.output import print_fields, print_table
 
 
-@click.group(cls=CommandGroup)
+@click.group()
 def study() -> None:
     """Agree on studies: propose, approve, withdraw, list, suspend, parameters."""
 

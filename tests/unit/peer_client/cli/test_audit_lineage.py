@@ -112,7 +112,9 @@ def test_a_record_written_over_ends_the_audit_and_what_came_before_is_shown(
 
     assert result.exit_code == 98
     assert "the aggregate of small 000001 is written over" in result.stderr
-    document = json.loads(result.stdout)
+    failure = json.loads(result.stdout)
+    assert failure["error"] == 98
+    document = failure["partial_result"]
     assert document["complete"] is False
     assert document["chain"]["blocks"] == height - 1
     assert document["rounds"][0]["state"] == "PUBLISHED"
