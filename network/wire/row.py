@@ -69,7 +69,7 @@ class RangeRead:
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
+class KeyWrite:
     """A public key written by a transaction; `value` is empty for a deletion."""
 
     namespace: str
@@ -155,7 +155,7 @@ class TransactionRow:
     endorser_msps: tuple[str, ...] = ()
     event_name: str = ""
     event_payload: bytes = field(default=b"", repr=False)
-    writes: tuple[Write, ...] = ()
+    writes: tuple[KeyWrite, ...] = ()
     private_writes: tuple[PrivateWrite, ...] = ()
     channel: str = ""
     expected_id: str = ""
@@ -284,7 +284,7 @@ def _read_call(transaction: bytes, headers: bytes) -> dict[str, Any]:
 def _read_sets(results: bytes) -> dict[str, Any]:
     """Return the fields of a row that come from its read-write set."""
     reads: list[Read] = []
-    public: list[Write] = []
+    public: list[KeyWrite] = []
     private: list[PrivateWrite] = []
     metadata: list[tuple[str, str]] = []
     ranges: list[RangeRead] = []
@@ -294,7 +294,7 @@ def _read_sets(results: bytes) -> dict[str, Any]:
         name = space.namespace
         found = decode(kv_rwset_pb2.KVRWSet, space.rwset, what="a namespace's writes")
         reads += [Read(name, one.key, _version(one)) for one in found.reads]
-        public += [Write(name, one.key, one.value, one.is_delete) for one in found.writes]
+        public += [KeyWrite(name, one.key, one.value, one.is_delete) for one in found.writes]
         metadata += [(name, one.key) for one in found.metadata_writes]
         for one in found.range_queries_info:
             if one.HasField("reads_merkle_hashes"):

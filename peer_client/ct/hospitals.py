@@ -15,7 +15,7 @@ from typing import Final
 from network.runtime.yaml_limits import read_yaml_text
 from peer_client.ct.errors import DataFolderError, HospitalFileError
 from peer_client.ct.index import Item
-from peer_client.ct.settings import Settings, load_settings
+from peer_client.ct.settings import SettingsMapping, load_settings
 
 FORMAT: Final = 1
 
@@ -218,7 +218,7 @@ def parse_hospitals(text: str, *, name: str) -> tuple[HospitalData, ...]:
     return hospitals
 
 
-def _hospital(entry: Settings) -> HospitalData:
+def _hospital(entry: SettingsMapping) -> HospitalData:
     hospital = HospitalData(
         name=entry.word("name"),
         member=entry.word("member"),
@@ -237,7 +237,7 @@ def _hospital(entry: Settings) -> HospitalData:
     return hospital
 
 
-def _choice(entry: Settings) -> PartChoice:
+def _choice(entry: SettingsMapping) -> PartChoice:
     choice = PartChoice(
         part=entry.word("part"),
         folds=entry.wholes("folds") if entry.has("folds") else None,
@@ -250,7 +250,7 @@ def _choice(entry: Settings) -> PartChoice:
     return choice
 
 
-def _split(entry: Settings) -> Split:
+def _split(entry: SettingsMapping) -> Split:
     split = Split(
         train=entry.wholes("train"),
         validation=entry.wholes("validation"),
@@ -268,7 +268,7 @@ def _split(entry: Settings) -> Split:
     return split
 
 
-def _phantoms(entry: Settings) -> PhantomSource:
+def _phantoms(entry: SettingsMapping) -> PhantomSource:
     scanner = entry.mapping("scanner")
     source = PhantomSource(
         scanner=Scanner(

@@ -1,7 +1,8 @@
 """Take values out of a YAML mapping, one by one, each checked and each error with its line.
 
-`Settings` wraps one mapping. Every value is asked for by its kind; `finish` then refuses what was
-never asked for, so a misspelt key cannot be ignored silently. A key given twice is refused.
+`SettingsMapping` wraps one mapping. Every value is asked for by its kind; `finish` then refuses
+what was never asked for, so a misspelt key cannot be ignored silently. A key given twice is
+refused.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class _Loader(yaml.SafeLoader):
         return mapping
 
 
-class Settings:
+class SettingsMapping:
     """One mapping of a YAML file."""
 
     def __init__(self, mapping: dict[str, object], name: str) -> None:
@@ -129,23 +130,23 @@ class Settings:
         """Return a list of texts, at least one."""
         return tuple(self._as_text(value, key) for value in self._list(key))
 
-    def mapping(self, key: str) -> Settings:
+    def mapping(self, key: str) -> SettingsMapping:
         """Return a mapping within this one."""
         value = self._value(key)
         if not isinstance(value, dict):
             raise self.wrong(f"{key} must hold keys of its own", key)
-        return Settings(value, self._name)
+        return SettingsMapping(value, self._name)
 
-    def mappings(self, key: str, *, optional: bool = False) -> tuple[Settings, ...]:
+    def mappings(self, key: str, *, optional: bool = False) -> tuple[SettingsMapping, ...]:
         """Return a list of mappings, at least one unless optional."""
         if optional and (not self.has(key) or self._values[key] == []):
             return ()
         values = self._list(key)
-        settings: list[Settings] = []
+        settings: list[SettingsMapping] = []
         for value in values:
             if not isinstance(value, dict):
                 raise self.wrong(f"every entry of {key} must hold keys of its own", key)
-            settings.append(Settings(value, self._name))
+            settings.append(SettingsMapping(value, self._name))
         return tuple(settings)
 
     def _value(self, key: str) -> object:
@@ -172,7 +173,7 @@ class Settings:
         return value
 
 
-def load_settings(text: str, name: str) -> Settings:
+def load_settings(text: str, name: str) -> SettingsMapping:
     """Read YAML text whose top is a mapping.
 
     Args:
@@ -196,4 +197,4 @@ def load_settings(text: str, name: str) -> Settings:
         raise HospitalFileError(f"{name} holds a number or a date that is none") from error
     if not isinstance(root, dict):
         raise HospitalFileError(f"{name} must start with the keys format and hospitals")
-    return Settings(root, name)
+    return SettingsMapping(root, name)

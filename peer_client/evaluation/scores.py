@@ -26,7 +26,7 @@ LESIONS: Final = "lesions"
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class EnsembleMember:
     """One model of a mixture, and how its scores are brought to the others' scale.
 
     Attributes:
@@ -65,7 +65,9 @@ def by_lesions(reading: Reading) -> Reading:
     return replace(reading, logits=lesion_scores(reading.lesion_share))
 
 
-def equal_mixture(readings: Mapping[str, Reading], names: Sequence[str]) -> tuple[Member, ...]:
+def equal_mixture(
+    readings: Mapping[str, Reading], names: Sequence[str]
+) -> tuple[EnsembleMember, ...]:
     """Return members with equal weights, scaled on validation patients.
 
     Args:
@@ -81,12 +83,12 @@ def equal_mixture(readings: Mapping[str, Reading], names: Sequence[str]) -> tupl
             raise ChoiceError(f"member {name!r} has not read the validation patients")
         scores = by_patient(readings[name]).scores
         spread = float(scores.std())
-        members.append(Member(name, 1 / len(names), float(scores.mean()), spread or 1.0))
+        members.append(EnsembleMember(name, 1 / len(names), float(scores.mean()), spread or 1.0))
     return tuple(members)
 
 
 def mixed_logits(
-    members: Sequence[Member], logits: Mapping[str, NDArray[np.float64]]
+    members: Sequence[EnsembleMember], logits: Mapping[str, NDArray[np.float64]]
 ) -> NDArray[np.float64]:
     """Mix slices' log odds.
 
@@ -100,7 +102,7 @@ def mixed_logits(
     Returns:
         float64, shape `(n,)`.
 
-    >>> members = (Member("alone", 0.5, 1.0, 2.0), Member("adapted", 0.5, 0.0, 1.0))
+    >>> members = (EnsembleMember("alone", 0.5, 1.0, 2.0), EnsembleMember("adapted", 0.5, 0.0, 1.0))
     >>> mixed_logits(members, {"alone": np.array([3.0]), "adapted": np.array([-1.0])}).tolist()
     [0.0]
     """
@@ -110,7 +112,9 @@ def mixed_logits(
     return total
 
 
-def mixed_scores(members: Sequence[Member], readings: Mapping[str, Reading]) -> PatientScores:
+def mixed_scores(
+    members: Sequence[EnsembleMember], readings: Mapping[str, Reading]
+) -> PatientScores:
     """Return each patient's score under a mixture.
 
     Args:

@@ -30,9 +30,9 @@ from network.wire.identity import Identity
 from network.wire.verified_chain import VerifiedChain
 from peer_client.ledgers.ledger import (
     BlockProof,
-    Committed,
     ConflictError,
     LedgerBlock,
+    LedgerCommit,
     LedgerTransaction,
     OrderingClaim,
     PrivateDataError,
@@ -124,7 +124,7 @@ class FabricLedger:
         transient: Mapping[str, bytes] | None = None,
         own_peer_only: bool = False,
         own_gateway_only: bool = False,
-    ) -> Committed:
+    ) -> LedgerCommit:
         """Submit a transaction and wait until the own peer has committed it."""
         organisations = (self._msp_id,) if own_peer_only else ()
         try:
@@ -142,7 +142,7 @@ class FabricLedger:
                 raise ConflictError(error.code) from error
             raise
         self._newest = done.transaction_id
-        return Committed(done.transaction_id, done.block_number, done.payload)
+        return LedgerCommit(done.transaction_id, done.block_number, done.payload)
 
     def wait_everywhere(self, transaction_id: str, timeout_s: float) -> tuple[str, ...]:
         """Wait until every member's peer has committed a transaction."""

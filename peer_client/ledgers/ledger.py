@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Committed:
+class LedgerCommit:
     """A transaction that the ledger has accepted."""
 
     transaction_id: str
@@ -184,7 +184,7 @@ class HospitalLedger(Protocol):
         transient: Mapping[str, bytes] | None = None,
         own_peer_only: bool = False,
         own_gateway_only: bool = False,
-    ) -> Committed:
+    ) -> LedgerCommit:
         """Have a transaction endorsed, ordered and committed at the own peer.
 
         Args:

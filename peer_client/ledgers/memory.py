@@ -21,9 +21,9 @@ from chaincode.memory_ledger import (
 )
 from chaincode.records.errors import from_message
 from peer_client.ledgers.ledger import (
-    Committed,
     ConflictError,
     LedgerBlock,
+    LedgerCommit,
     LedgerTransaction,
     OrderingClaim,
     PrivateDataError,
@@ -95,7 +95,7 @@ class MemoryHospitalLedger:
         transient: Mapping[str, bytes] | None = None,
         own_peer_only: bool = False,
         own_gateway_only: bool = False,
-    ) -> Committed:
+    ) -> LedgerCommit:
         """Submit a transaction; it is committed at once."""
         try:
             done = self._ledger.submit(
@@ -112,7 +112,7 @@ class MemoryHospitalLedger:
             if error.code in CONFLICTS:
                 raise ConflictError(error.code) from error
             raise
-        return Committed(done.transaction_id, self._ledger.height - 1, done.payload)
+        return LedgerCommit(done.transaction_id, self._ledger.height - 1, done.payload)
 
     def wait_everywhere(self, transaction_id: str, timeout_s: float) -> tuple[str, ...]:
         """Return nobody: peers share one store."""

@@ -28,7 +28,7 @@ from peer_client.rounds.ledger_figures import ledger_ppm
 from peer_client.rounds.records import RoundRecords, read_round_key, read_share_sums
 from peer_client.rounds.seen_records import SeenRound
 from peer_client.rounds.spoiled_parent import check_sum_size
-from peer_client.sealing.answer import ReceivedBox, ShareSum, answer_once
+from peer_client.sealing.answer import OwnShareSum, ReceivedBox, answer_once
 from peer_client.sealing.errors import ShareRefusedError
 from peer_client.update import model_digest
 
@@ -75,7 +75,7 @@ def answer(context: RoundContext, records: RoundRecords, seen: SeenRound) -> Non
         )
     finally:
         key.wipe()
-    unopened = () if isinstance(found, ShareSum) else found.dealers
+    unopened = () if isinstance(found, OwnShareSum) else found.dealers
     check_unchanged(context, records, seen)
     context.ledger.submit(
         "submit_share_sum",
@@ -83,7 +83,7 @@ def answer(context: RoundContext, records: RoundRecords, seen: SeenRound) -> Non
         str(number),
         aggregate.digest,
         json.dumps(list(unopened)),
-        transient={"share_sum": found.content} if isinstance(found, ShareSum) else None,
+        transient={"share_sum": found.content} if isinstance(found, OwnShareSum) else None,
         own_gateway_only=True,
     )
 

@@ -32,7 +32,7 @@ from chaincode.records.errors import (
     TooFewContributorsError,
     TooFewError,
 )
-from chaincode.roundkey.shares import RoundKeyError
+from chaincode.roundkey.shares import AggregateKeyError
 from peer_client.errors import BundleMissingError, OwnJoinForgedError, SumMismatchError
 from peer_client.ledgers.ledger import ConflictError, StepsAwaited
 from peer_client.rounds import answering, own_clock, submission
@@ -401,7 +401,7 @@ class HospitalRound:
     def _record_key(self, records: RoundRecords) -> None:
         try:
             answering.record_key(self.context, records)
-        except RoundKeyError as error:
+        except AggregateKeyError as error:
             self._memory.no_key_among = records.view().answered
             self._say("record_key", str(error))
 

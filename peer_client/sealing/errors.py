@@ -27,7 +27,7 @@ class MemoryStorageError(SealingError):
     )
 
 
-class SpentUpdateError(SealingError):
+class UpdateSealedBeforeError(SealingError):
     """An update was encrypted before, or a round has had its update: it is not encrypted again."""
 
     exit_code: ClassVar[int] = 53
@@ -65,7 +65,7 @@ class OpeningError(SealingError):
     )
 
 
-class JoinSignatureError(SealingError):
+class SealingKeySignatureError(SealingError):
     """A sealing key was not signed by the hospital whose key it is said to be."""
 
     exit_code: ClassVar[int] = 56

@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from network.runtime.files import append_durably, flush_folder
-from peer_client.sealing.errors import JournalError, ShareRefusedError, SpentUpdateError
+from peer_client.sealing.errors import JournalError, ShareRefusedError, UpdateSealedBeforeError
 
 #: Of the first line.
 FORMAT: Final = 2
@@ -100,16 +100,16 @@ class Journal:
             update_sha256: `peer_client.update.update_digest` of it.
 
         Raises:
-            SpentUpdateError: The round has had an upload, or the update another round.
+            UpdateSealedBeforeError: The round has had an upload, or the update another round.
         """
         if self.upload(study, round_number) is not None:
-            raise SpentUpdateError(
+            raise UpdateSealedBeforeError(
                 f"round {round_number} of {study} has had this hospital's update: a retry sends "
                 "the stored bytes"
             )
         for (event, spent_study, spent_round), entry in self._entries.items():
             if event == UPLOAD and entry["update_sha256"] == update_sha256:
-                raise SpentUpdateError(
+                raise UpdateSealedBeforeError(
                     f"this update was encrypted for round {spent_round} of {spent_study} and is "
                     "spent"
                 )
@@ -133,7 +133,7 @@ class Journal:
             upload_sha256: Of the whole upload, which is stored already.
 
         Raises:
-            SpentUpdateError: As for `check_unspent`.
+            UpdateSealedBeforeError: As for `check_unspent`.
             JournalError: The disk does not take it; then nothing may be sent.
         """
         self.check_unspent(study, round_number, update_sha256)

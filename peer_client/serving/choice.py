@@ -25,7 +25,7 @@ from peer_client.evaluation.figures import dice_figures
 from peer_client.evaluation.readings import Reading
 from peer_client.evaluation.scores import (
     LESIONS,
-    Member,
+    EnsembleMember,
     by_lesions,
     equal_mixture,
     mixed_logits,
@@ -52,7 +52,7 @@ class Choice:
     """
 
     name: str
-    members: tuple[Member, ...]
+    members: tuple[EnsembleMember, ...]
     mask_member: str
     auc_validation: Mapping[str, float]
     dice_validation: Mapping[str, float]
@@ -99,7 +99,7 @@ def with_lesions(readings: Mapping[str, Reading], mask_member: str) -> dict[str,
     return {**readings, LESIONS: by_lesions(readings[mask_member])}
 
 
-def candidates_of(readings: Mapping[str, Reading]) -> dict[str, tuple[Member, ...]]:
+def candidates_of(readings: Mapping[str, Reading]) -> dict[str, tuple[EnsembleMember, ...]]:
     """Return every candidate's members: each model by itself, all in equal parts, with lesions.
 
     Args:
@@ -135,7 +135,7 @@ def decided(auc_validation: Mapping[str, float]) -> str:
     return found
 
 
-def _decision(members: Sequence[Member], readings: Mapping[str, Reading]) -> Decision:
+def _decision(members: Sequence[EnsembleMember], readings: Mapping[str, Reading]) -> Decision:
     first = readings[members[0].name]
     logits = mixed_logits(members, {each.name: readings[each.name].logits for each in members})
     return fit_decision(first.patients, logits, first.labels)

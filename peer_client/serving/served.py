@@ -27,7 +27,7 @@ from model.decision import Decision
 from model.errors import EvaluationError
 from peer_client.errors import StoreError
 from peer_client.evaluation.errors import ServedModelError
-from peer_client.evaluation.scores import PATIENT_RULE, Member
+from peer_client.evaluation.scores import PATIENT_RULE, EnsembleMember
 from peer_client.serving.choice import Choice
 from peer_client.serving.manifest import TrainingManifest
 from peer_client.storage.arrays import read_arrays
@@ -202,7 +202,7 @@ def _choice(facts: Mapping[str, Any]) -> Choice:
     found = facts["choice"]
     return Choice(
         name=str(found["name"]),
-        members=tuple(Member(**each) for each in found["members"]),
+        members=tuple(EnsembleMember(**each) for each in found["members"]),
         mask_member=str(found["mask_member"]),
         auc_validation=dict(found["auc_validation"]),
         dice_validation=dict(found["dice_validation"]),

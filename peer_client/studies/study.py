@@ -19,7 +19,7 @@ from chaincode.records.errors import StudyExistsError, UnknownStudyError
 from chaincode.records.study import Study
 from chaincode.records.terms import check_terms
 from peer_client.errors import NotOfStudyError, SettingsError, StudyClaimError
-from peer_client.ledgers.ledger import Committed, HospitalLedger, OrderingClaim, query
+from peer_client.ledgers.ledger import HospitalLedger, LedgerCommit, OrderingClaim, query
 from peer_client.studies.channel_rules import Facts
 from peer_client.studies.own_agreement import OwnAgreement, check_genesis
 
@@ -97,7 +97,7 @@ def list_studies(ledger: HospitalLedger) -> list[dict[str, Any]]:
 
 def propose(
     ledger: HospitalLedger, terms: Study, agreement: OwnAgreement, *, now_s: float
-) -> Committed:
+) -> LedgerCommit:
     """Propose a study; that is this hospital's approval too.
 
     Args:
@@ -123,7 +123,7 @@ def propose(
 
 def approve(
     ledger: HospitalLedger, state: StudyState, agreement: OwnAgreement, *, now_s: float
-) -> Committed | None:
+) -> LedgerCommit | None:
     """Approve the text that `state` holds, after the checks a hospital owes itself.
 
     The digest is kept here too. Where the ledger has this hospital's approval already (its files
@@ -183,12 +183,12 @@ def check_agreeable(ledger: HospitalLedger, terms: Study, agreement: OwnAgreemen
     return facts
 
 
-def withdraw(ledger: HospitalLedger, study: str) -> Committed:
+def withdraw(ledger: HospitalLedger, study: str) -> LedgerCommit:
     """Take back a proposal of this hospital that nobody else has approved."""
     return ledger.submit("withdraw_study", study)
 
 
-def suspend(ledger: HospitalLedger, study: str, msp_id: str, reason: str) -> Committed:
+def suspend(ledger: HospitalLedger, study: str, msp_id: str, reason: str) -> LedgerCommit:
     """Vote to keep a hospital out of later rounds of a study."""
     return ledger.submit("suspend_hospital", study, msp_id, reason)
 

@@ -32,7 +32,7 @@ from model.weights import WeightSpec, initial_vector, specs
 from network.runtime.yaml_limits import read_yaml_text
 from peer_client.ct.errors import HospitalFileError
 from peer_client.ct.hospitals import read_hospitals
-from peer_client.ct.settings import Settings, load_settings
+from peer_client.ct.settings import SettingsMapping, load_settings
 from peer_client.errors import SettingsError
 from peer_client.ledgers.ledger import OrderingClaim
 from peer_client.update import model_digest
@@ -98,7 +98,7 @@ def read_plan(path: Path) -> StudyPlan:
         raise SettingsError(str(error)) from error
 
 
-def _plan(root: Settings, folder: Path) -> StudyPlan:
+def _plan(root: SettingsMapping, folder: Path) -> StudyPlan:
     number = root.whole("format", least=1)
     if number != FORMAT:
         raise root.wrong(f"format is {number}, this program reads format {FORMAT}", "format")
@@ -125,7 +125,7 @@ def _plan(root: Settings, folder: Path) -> StudyPlan:
     return plan
 
 
-def _network(root: Settings) -> CapsNetConfig:
+def _network(root: SettingsMapping) -> CapsNetConfig:
     """Return the architecture; every field has a default."""
     if not root.has("network"):
         return CapsNetConfig()
@@ -146,7 +146,7 @@ def _network(root: Settings) -> CapsNetConfig:
     return CapsNetConfig(**fields)
 
 
-def _hospitals(root: Settings, folder: Path) -> tuple[StudyHospitalEntry, ...]:
+def _hospitals(root: SettingsMapping, folder: Path) -> tuple[StudyHospitalEntry, ...]:
     """Return the hospitals, written out or taken from a file of hospitals."""
     if root.has("hospitals_file"):
         return _entries_of(folder / root.text("hospitals_file"))

@@ -9,7 +9,7 @@ from model.capsnet import CapsNet, CapsNetConfig, build
 from model.prediction import predict
 from model.views import VIEWS, viewed
 from model.weights import get_vector, initial_vector, set_vector
-from peer_client.evaluation.scores import Member, lesion_scores
+from peer_client.evaluation.scores import EnsembleMember, lesion_scores
 from peer_client.evaluation.views import averaged_over_views, log_odds, mirrored_log_odds
 from peer_client.serving.choice import Choice
 from peer_client.serving.manifest import TrainingManifest
@@ -73,9 +73,9 @@ def test_a_served_mixture_reads_each_member_in_all_views_and_the_lesions_as_they
 ) -> None:
     vectors = {"alone": get_vector(net), "federated": initial_vector(net.manifest, 4)}
     members = (
-        Member("alone", 0.25, 0.5, 2.0),
-        Member("federated", 0.25, -0.5, 1.0),
-        Member("lesions", 0.5, -3.0, 0.5),
+        EnsembleMember("alone", 0.25, 0.5, 2.0),
+        EnsembleMember("federated", 0.25, -0.5, 1.0),
+        EnsembleMember("lesions", 0.5, -3.0, 0.5),
     )
     choice = Choice("lesion_mixture", members, "federated", {}, {}, EVEN_ODDS)
     hashes = np.zeros((0, 32), np.uint8)

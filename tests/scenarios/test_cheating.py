@@ -27,7 +27,7 @@ from peer_client.rounds.decision import Act
 from peer_client.rounds.records import RoundRecords, read_round
 from peer_client.rounds.round import HospitalRound
 from peer_client.sealing import upload
-from peer_client.sealing.errors import JoinSignatureError
+from peer_client.sealing.errors import SealingKeySignatureError
 from peer_client.studies.study import read_study
 from tests.scenarios.conftest import Make
 from tests.support.hospitals import MSPS, Consortium, digests, play, play_up_to, played_round
@@ -176,7 +176,7 @@ def test_a_key_not_signed_by_its_hospital_stops_the_dealer_before_it_encrypts(
     roots = roots_of([*others, new_member(MSPS[3], _now(memory))])  # type: ignore[list-item]
     parts[MSPS[0]] = memory.part(MSPS[0], 1, roots=roots)
 
-    with pytest.raises(JoinSignatureError, match=MSPS[3]):
+    with pytest.raises(SealingKeySignatureError, match=MSPS[3]):
         play(memory, parts)
     assert memory.store(MSPS[0]).read_upload(1) is None
     assert memory.context(MSPS[0]).journal.upload(memory.study.study, 1) is None

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from network.gateway.errors import EndorseError
-from peer_client.ledgers.ledger import Committed
+from peer_client.ledgers.ledger import LedgerCommit
 from peer_client.rounds import submission
 from peer_client.rounds.decision import Act
-from peer_client.sealing.errors import SpentUpdateError
+from peer_client.sealing.errors import UpdateSealedBeforeError
 from tests.support.hospitals import MSPS, Consortium, digests, play, play_up_to
 from tests.support.wrapped_ledger import WrappedLedger
 
@@ -30,7 +30,7 @@ class StoppingLedger(WrappedLedger):
         self._after = after
         self._armed = True
 
-    def submit(self, function: str, *args: str, **how: Any) -> Committed:
+    def submit(self, function: str, *args: str, **how: Any) -> LedgerCommit:
         stop = self._armed and function == self._function
         if stop:
             self._armed = False
@@ -77,7 +77,7 @@ class NarrowLedger(WrappedLedger):
         super().__init__(ledger)
         self.sent: list[str] = []
 
-    def submit(self, function: str, *args: str, **how: Any) -> Committed:
+    def submit(self, function: str, *args: str, **how: Any) -> LedgerCommit:
         self.sent.append(function)
         if "chunk" in (how.get("transient") or {}) and not how.get("own_peer_only"):
             raise EndorseError("ABORTED", "failed to collect enough transaction endorsements")
@@ -156,7 +156,7 @@ def test_the_journal_refuses_a_second_encryption_after_a_restart(memory: Consort
     play_up_to(memory, memory.parts(1), "SUMMED")
     journal = memory.context(MSPS[0]).journal
 
-    with pytest.raises(SpentUpdateError):
+    with pytest.raises(UpdateSealedBeforeError):
         journal.check_unspent(memory.study.study, 1, "f" * 64)
 
 

@@ -20,11 +20,11 @@ from chaincode.roundkey.parameters import RING_DEGREE, RoundParameters, derive
 from chaincode.roundkey.shares import Shares, read_share_sum
 from peer_client.sealing import (
     Joined,
+    OwnShareSum,
     ReceivedBox,
     RoundTranscript,
     SealedUpload,
     SealingKey,
-    ShareSum,
     open_boxes,
     seal_update,
 )
@@ -164,7 +164,7 @@ class SealedRound:
             round=self.transcript(recipient),
             sealing_key=self.keys[recipient],
         )
-        assert isinstance(found, ShareSum)
+        assert isinstance(found, OwnShareSum)
         return read_share_sum(found.content)
 
     def share_sums(

@@ -22,7 +22,7 @@ from chaincode.roundkey.expansion import expand
 from chaincode.roundkey.parameters import RING_DEGREE
 from chaincode.roundkey.shares import Shares, read_share_sum
 from peer_client.rounds import submission
-from peer_client.sealing import ReceivedBox, ShareSum, open_boxes
+from peer_client.sealing import OwnShareSum, ReceivedBox, open_boxes
 from peer_client.sealing import upload as sealing_upload
 from peer_client.sealing.encoder import UpdateEncoder
 from peer_client.update.errors import PackedRangeError
@@ -119,7 +119,7 @@ class Coalition:
                 round=transcript,
                 sealing_key=context.sealing_keys.load(1),
             )
-            assert isinstance(found, ShareSum)
+            assert isinstance(found, OwnShareSum)
             answers[context.hospital.point] = read_share_sum(found.content)
         return answers
 

@@ -16,9 +16,9 @@ from peer_client.ledgers.memory_identity import MemoryMember, new_member
 from peer_client.rounds import submission
 from peer_client.sealing import (
     Joined,
-    JoinSignatureError,
     RoundTranscript,
     SealingKey,
+    SealingKeySignatureError,
     seal_update,
     sign_join,
     verify_join,
@@ -90,7 +90,7 @@ def test_a_dealer_does_not_seal_to_keys_that_the_hospitals_did_not_sign() -> Non
     peer = LyingPeer()
 
     for msp in peer.played.msps[1:]:
-        with pytest.raises(JoinSignatureError, match=f"the sealing key of {msp} in round 1"):
+        with pytest.raises(SealingKeySignatureError, match=f"the sealing key of {msp} in round 1"):
             peer.join_shown(msp)
 
 
@@ -134,7 +134,7 @@ def test_a_client_whose_peer_shows_swapped_keys_encrypts_nothing(
 
     monkeypatch.setattr(submission, "transcript", shown)
 
-    with pytest.raises(JoinSignatureError, match="is not signed by it"):
+    with pytest.raises(SealingKeySignatureError, match="is not signed by it"):
         play(consortium, parts)
 
     assert not list(tmp_path.rglob("upload.bin"))

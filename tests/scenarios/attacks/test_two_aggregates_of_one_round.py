@@ -13,7 +13,7 @@ from chaincode.memory_ledger import MemoryEndorseError
 from chaincode.records import states
 from chaincode.records.errors import RuleError, SecondAggregateError
 from chaincode.roundkey.shares import Shares, interpolate, read_share_sum
-from peer_client.sealing import Journal, ShareRefusedError, ShareSum, answer_once
+from peer_client.sealing import Journal, OwnShareSum, ShareRefusedError, answer_once
 from tests.scenarios.attacks.adversary import is_opened
 from tests.support.sealed_round import GENESIS_SHA256, SealedRound
 from tests.unit.chaincode.contract.played import Played
@@ -57,7 +57,7 @@ def _answers(
             journal=journals[msp],
             aggregate_sha256=digest,
         )
-        assert isinstance(found, ShareSum)
+        assert isinstance(found, OwnShareSum)
         answers[played.point_of[msp]] = read_share_sum(found.content)
     return answers
 

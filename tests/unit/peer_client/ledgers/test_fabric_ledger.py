@@ -13,7 +13,7 @@ from chaincode.records.errors import SecondJoinError
 from network.gateway.errors import EndorseError, EvaluateError, PeerDetail
 from network.gateway.events import ChaincodeEvent
 from network.wire.block import Block
-from network.wire.row import TransactionRow, Write
+from network.wire.row import KeyWrite, TransactionRow
 from peer_client.ledgers.fabric import FabricLedger, _translated, ledger_block
 from peer_client.ledgers.ledger import PrivateDataError
 
@@ -65,9 +65,9 @@ def test_a_block_keeps_its_place_its_hashes_and_what_was_called() -> None:
         function="join_round",
         args=(b"study", b"3"),
         writes=(
-            Write("rounds", "a", b"1", False),
-            Write("rounds", "b", b"", True),
-            Write("_lifecycle", "c", b"1", False),
+            KeyWrite("rounds", "a", b"1", False),
+            KeyWrite("rounds", "b", b"", True),
+            KeyWrite("_lifecycle", "c", b"1", False),
         ),
     )
     block = Block(5, b"p", b"d", b"h", b"r", (row,), (), 99)

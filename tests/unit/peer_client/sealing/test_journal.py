@@ -10,7 +10,7 @@ from peer_client.sealing import (
     JournalError,
     ReceivedBox,
     ShareRefusedError,
-    SpentUpdateError,
+    UpdateSealedBeforeError,
     answer_once,
     seal_update_once,
 )
@@ -22,12 +22,12 @@ HASHES = {"update_sha256": "aa", "ciphertext_sha256": "bb", "upload_sha256": "cc
 def test_second_upload_of_a_round_is_refused_also_after_a_restart(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal", GENESIS_SHA256) as journal:
         journal.record_upload("lungs", 1, **HASHES)
-        with pytest.raises(SpentUpdateError, match="round 1 of lungs has had"):
+        with pytest.raises(UpdateSealedBeforeError, match="round 1 of lungs has had"):
             journal.record_upload("lungs", 1, **HASHES | {"update_sha256": "dd"})
 
     with (
         Journal(tmp_path / "journal", GENESIS_SHA256) as journal,
-        pytest.raises(SpentUpdateError, match="round 1 of lungs has had"),
+        pytest.raises(UpdateSealedBeforeError, match="round 1 of lungs has had"),
     ):
         journal.check_unspent("lungs", 1, "dd")
 
@@ -37,9 +37,11 @@ def test_spent_update_is_refused_in_every_other_round_also_after_a_restart(tmp_p
         journal.record_upload("lungs", 1, **HASHES)
 
     with Journal(tmp_path / "journal", GENESIS_SHA256) as journal:
-        with pytest.raises(SpentUpdateError, match="encrypted for round 1 of lungs and is spent"):
+        with pytest.raises(
+            UpdateSealedBeforeError, match="encrypted for round 1 of lungs and is spent"
+        ):
             journal.record_upload("lungs", 2, **HASHES)
-        with pytest.raises(SpentUpdateError):
+        with pytest.raises(UpdateSealedBeforeError):
             journal.record_upload("brains", 1, **HASHES)
         journal.record_upload("lungs", 2, **HASHES | {"update_sha256": "dd"})
 
@@ -214,9 +216,9 @@ def test_sealing_once_stores_then_records_and_refuses_the_second_time(tmp_path: 
         sealed = _seal(played, journal, stored)
         recorded = journal.upload("lungs", 1)
 
-        with pytest.raises(SpentUpdateError):
+        with pytest.raises(UpdateSealedBeforeError):
             _seal(played, journal, stored)
-        with pytest.raises(SpentUpdateError, match="is spent"):
+        with pytest.raises(UpdateSealedBeforeError, match="is spent"):
             _seal(SealedRound(4, number=2), journal, stored)
 
     assert stored == [sealed.payload]
