@@ -29,16 +29,37 @@ from chaincode.records.terms import LOCAL_STEPS_MIN
 from chaincode.roundkey.parameters import derive
 from model.config import CapsNetConfig
 from model.weights import WeightSpec, initial_vector, specs
+from network.runtime.located_yaml import Located
 from network.runtime.yaml_limits import read_yaml_text
 from peer_client.ct.errors import HospitalFileError
 from peer_client.ct.hospitals import read_hospitals
-from peer_client.ct.settings import SettingsMapping, load_settings
 from peer_client.errors import SettingsError
 from peer_client.ledgers.ledger import OrderingClaim
 from peer_client.update import model_digest
 
 FORMAT: Final = 1
 NETWORK: Final = "capsnet"
+_STUDY_REQUIRED: Final = (
+    "format",
+    "study",
+    "title",
+    "label_positive",
+    "bits",
+    "rounds",
+    "local_steps",
+    "seed",
+    "deadlines_s",
+    "gate_margin",
+)
+_STUDY: Final = (
+    *_STUDY_REQUIRED,
+    "network",
+    "hospitals",
+    "hospitals_file",
+    "threshold",
+    "contributors_min",
+)
+_DEADLINES: Final = ("join", "submit", "answer")
 
 #: Adam moves a weight by about the learning rate a step, so round 1 is clipped to what the steps of
 #: one round can move at the schedule's top (Kingma & Ba 2015, section 2.1). Later rounds are
@@ -92,72 +113,74 @@ def read_plan(path: Path) -> StudyPlan:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise SettingsError(f"cannot read {path}: {reason}") from error
+
+    def refusal(line: int, problem: str) -> SettingsError:
+        return SettingsError(f"{path.name} line {line}: {problem}")
+
     try:
-        return _plan(load_settings(text, path.name), path.parent)
+        return _plan(Located.read(text, refusal), path.parent)
     except HospitalFileError as error:
         raise SettingsError(str(error)) from error
 
 
-def _plan(root: SettingsMapping, folder: Path) -> StudyPlan:
-    number = root.whole("format", least=1)
-    if number != FORMAT:
-        raise root.wrong(f"format is {number}, this program reads format {FORMAT}", "format")
-    deadlines = root.mapping("deadlines_s")
-    plan = StudyPlan(
-        name=root.word("study"),
-        title=root.text("title"),
-        network=_network(root),
-        label_positive=root.text("label_positive"),
-        hospitals=_hospitals(root, folder),
-        bits=root.whole("bits", least=2, most=24),
-        threshold=root.whole("threshold") if root.has("threshold") else None,
-        contributors_min=root.whole("contributors_min") if root.has("contributors_min") else None,
-        rounds=root.whole("rounds", least=1, most=999_999),
-        local_steps=root.whole("local_steps", least=LOCAL_STEPS_MIN),
-        seed=root.whole("seed"),
-        join_s=deadlines.whole("join", least=1),
-        submit_s=deadlines.whole("submit", least=1),
-        answer_s=deadlines.whole("answer", least=1),
-        gate_margin_ppm=round(1e6 * root.number("gate_margin", 0.0, 1.0)),
+def _plan(root: Located, folder: Path) -> StudyPlan:
+    found = root.fields(_STUDY, required=_STUDY_REQUIRED)
+    found["format"].check_format(FORMAT)
+    deadlines = found["deadlines_s"].fields(_DEADLINES, required=_DEADLINES)
+    optional = {
+        name: found[name].integer() if name in found else None
+        for name in ("threshold", "contributors_min")
+    }
+    return StudyPlan(
+        name=found["study"].word(),
+        title=found["title"].text(),
+        network=_network(found["network"]) if "network" in found else CapsNetConfig(),
+        label_positive=found["label_positive"].text(),
+        hospitals=_hospitals(root, found, folder),
+        bits=found["bits"].integer(2, 24),
+        threshold=optional["threshold"],
+        contributors_min=optional["contributors_min"],
+        rounds=found["rounds"].integer(1, 999_999),
+        local_steps=found["local_steps"].integer(LOCAL_STEPS_MIN),
+        seed=found["seed"].integer(),
+        join_s=deadlines["join"].integer(1),
+        submit_s=deadlines["submit"].integer(1),
+        answer_s=deadlines["answer"].integer(1),
+        gate_margin_ppm=round(1e6 * found["gate_margin"].number(0.0, 1.0)),
     )
-    deadlines.finish()
-    root.finish()
-    return plan
 
 
-def _network(root: SettingsMapping) -> CapsNetConfig:
+def _network(section: Located) -> CapsNetConfig:
     """Return the architecture; every field has a default."""
-    if not root.has("network"):
-        return CapsNetConfig()
-    found = root.mapping("network")
     fields: dict[str, Any] = {}
-    for name in CapsNetConfig.__dataclass_fields__:
-        if not found.has(name):
-            continue
+    for name, value in section.fields(CapsNetConfig.__dataclass_fields__).items():
         if name == "votes":
-            fields[name] = found.choice(name, ("shared", "textbook"))
+            fields[name] = value.text(("shared", "textbook"))
         elif name == "personal":
-            fields[name] = found.texts(name)
+            fields[name] = value.texts()
         elif name == "auxiliary_dropout":
-            fields[name] = found.number(name, 0.0, 0.999)
+            fields[name] = value.number(0.0, 0.999)
         else:
-            fields[name] = found.whole(name, least=1, most=4096)
-    found.finish()
+            fields[name] = value.integer(1, 4096)
     return CapsNetConfig(**fields)
 
 
-def _hospitals(root: SettingsMapping, folder: Path) -> tuple[StudyHospitalEntry, ...]:
+def _hospitals(
+    root: Located, found: Mapping[str, Located], folder: Path
+) -> tuple[StudyHospitalEntry, ...]:
     """Return the hospitals, written out or taken from a file of hospitals."""
-    if root.has("hospitals_file"):
-        return _entries_of(folder / root.text("hospitals_file"))
-    entries = []
-    for each in root.mappings("hospitals"):
-        entry = StudyHospitalEntry(
-            each.word("member"), each.truth("has_masks"), each.text("label_negative")
+    if "hospitals_file" in found:
+        return _entries_of(folder / found["hospitals_file"].text())
+    if "hospitals" not in found:
+        raise root.refuse("key `hospitals` is missing, or `hospitals_file`")
+    keys = ("member", "has_masks", "label_negative")
+    entries = [each.fields(keys, required=keys) for each in found["hospitals"].items(least=1)]
+    return tuple(
+        StudyHospitalEntry(
+            each["member"].word(), each["has_masks"].switch(), each["label_negative"].text()
         )
-        each.finish()
-        entries.append(entry)
-    return tuple(entries)
+        for each in entries
+    )
 
 
 def _entries_of(path: Path) -> tuple[StudyHospitalEntry, ...]:

@@ -72,14 +72,16 @@ def test_hospitals_and_name_may_be_replaced() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("bits: 8", "bytes: 8", "bits is missing"),
-        ("rounds: 4", "rounds: 0", r"line \d+: rounds is 0"),
-        ("seed: 2026", "seed: 2026\ncolour: red", "unknown key 'colour'"),
+        ("bits: 8", "bytes: 8", "unknown key `bytes`"),
+        ("bits: 8", "", "key `bits` is missing"),
+        ("rounds: 4", "rounds: 0", r"line \d+: rounds: 0 is not from 1"),
+        ("seed: 2026", "seed: 2026\ncolour: red", "unknown key `colour`"),
         ("format: 1", "format: 2", r"line 4: format is 2"),
-        ("seed: 2026", "seed: 2026\nseed: 1", "given twice"),
-        ("gate_margin: 0.3", "gate_margin: 2", "gate_margin is 2"),
-        ("local_steps: 24", "local_steps: 3", r"line \d+: local_steps is 3"),
-        ("  size_px: 96", "  size_px: big", r"line \d+: size_px must be a whole number"),
+        ("seed: 2026", "seed: 2026\nseed: 1", "key `seed` stands here twice"),
+        ("gate_margin: 0.3", "gate_margin: 2", "gate_margin: `2` is not a number from 0 to 1"),
+        ("local_steps: 24", "local_steps: 3", r"line \d+: local_steps: 3 is not from 4"),
+        ("local_steps: 24", "local_step: 24", r"line \d+: .*did you mean `local_steps`"),
+        ("  size_px: 96", "  size_px: big", r"line \d+: size_px: `big` is not an integer"),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
