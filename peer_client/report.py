@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from peer_client.ct.folder_input import OWN_MARK
 from peer_client.personal.ledger_figures import (
     CANDIDATES_HEAD,
     COUNTS,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-RESEARCH_USE: Final = "Research use, not a diagnosis."
+RESEARCH_USE: Final = OWN_MARK
 
 #: Phases of a round in the order they are shown, each with what it is called.
 PHASES: Final = (
@@ -322,5 +323,5 @@ def save_figure(figure: Figure, path: Path) -> None:
     from io import BytesIO
 
     buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
+    figure.savefig(buffer, format="png", dpi=120, metadata={"Description": RESEARCH_USE})
     write_file(path, buffer.getvalue())

@@ -49,7 +49,7 @@ def mask_classes(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
             "Store the classes themselves; of a map of probabilities, store where it is above 0.5.",
         )
     if np.isin(whole, _CLASSES).all():
-        return np.rint(values).astype(np.uint8)
+        return np.asarray(np.rint(values), np.uint8)
     for white in _WHITE:
         if np.isin(whole, (BACKGROUND, white)).all():
             return np.where(np.rint(values) == white, LESION, BACKGROUND).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What a picture shows is what is read: palettes, transparency, orientation, colour spaces, depth."""
+"""What a picture shows is what is read: palettes, transparency, orientation, colours, depth."""
 
 from __future__ import annotations
 
