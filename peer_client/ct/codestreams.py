@@ -76,6 +76,8 @@ def unpacked(frame: bytes, syntax: str, shape: tuple[int, int]) -> tuple[NDArray
         raise CodestreamError(
             f"it has {size[0]} x {size[1]} pixels, the file {shape[0]} x {shape[1]}"
         )
+    if syntax in _JPEG_2000:
+        _check_tiles(frame, shape)
     try:
         values = np.asarray(decode(frame))
     # The decoders have an error class each, and hostile bytes also reach numpy and malloc.
@@ -111,15 +113,16 @@ def _j2k_size(frame: bytes) -> tuple[tuple[int, int], int]:
     """Return rows and columns and the bits of a sample that the segment SIZ gives."""
     if len(frame) < 43:
         raise CodestreamError("its header ends early")
-    right, bottom, left, top, tile_x, tile_y, tile_left, tile_top, components, depth = (
-        struct.unpack_from(">8IHB", frame, 8)
-    )
+    right, bottom, left, top = struct.unpack_from(">4I", frame, 8)
+    components, depth = struct.unpack_from(">HB", frame, 40)
     if components != 1:
         raise CodestreamError(f"it has {components} components, grey has 1")
-    if not (left < right and top < bottom and tile_x and tile_y):
-        raise CodestreamError("it has no extent")
-    across = -(-(right - tile_left) // tile_x)
-    down = -(-(bottom - tile_top) // tile_y)
-    if not 1 <= across * down <= _TILES_MAX:
-        raise CodestreamError(f"it has {across * down} tiles; allowed are {_TILES_MAX}")
     return (int(bottom - top), int(right - left)), (int(depth) & 0x7F) + 1
+
+
+def _check_tiles(frame: bytes, shape: tuple[int, int]) -> None:
+    """Refuse more tiles of JPEG 2000 than any encoder makes; a decoder makes room for each."""
+    tile_x, tile_y = struct.unpack_from(">2I", frame, 24)
+    tiles = -(-shape[0] // max(tile_y, 1)) * -(-shape[1] // max(tile_x, 1))
+    if tiles > _TILES_MAX:
+        raise CodestreamError(f"it has {tiles} tiles; allowed are {_TILES_MAX}")

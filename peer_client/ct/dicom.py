@@ -8,7 +8,7 @@ one folder, mixed orientation, size, spacing or frame of reference, a slice that
 twice, slices that are not axial, anything but CT, levels that are not Hounsfield units.
 
 MONOCHROME1 says that the least value is shown white. Some programs write Hounsfield units all the
-same and others inverted values; the one of the two that has more air is read.
+same and others inverted values; the one of the two that shows air and tissue is read.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ from peer_client.ct.volume import (
     CtVolume,
     check_volume_bytes,
     checked_volume,
-    is_air,
     is_hounsfield,
     whole_hu,
 )
@@ -44,6 +43,8 @@ _ORIENTATION: Final = 1e-3
 #: Cosine to the body's long axis; a tilted gantry reaches 30 degrees, a coronal series 90.
 _AXIAL_COSINE: Final = 0.8
 _PADDING_HU: Final = -1024
+_AIR_HU: Final = (-1100.0, -300.0)
+_TISSUE_HU: Final = (-200.0, 300.0)
 #: Objects about a series, without a CT's pixels (PS3.4, B.5), by how their class begins.
 _NOT_IMAGES: Final = {
     "1.2.840.10008.1.3.10": "the directory of a DICOM medium",
@@ -305,46 +306,55 @@ def _hounsfield(
     Returns:
         int16, shape `(slices, rows, columns)`, HU; padding is -1024.
     """
-    voxels = np.empty((len(slices), *slices[0].size_px), np.int16)
+    inverted = any(form.inverted for form in forms)
+    shape = (len(slices), *slices[0].size_px)
+    if inverted:  # held in full until it is known how they are meant
+        check_volume_bytes(f"{files[0].path.parent}, MONOCHROME1,", shape, 4)
+    voxels: NDArray[Any] = np.empty(shape, np.float32 if inverted else np.int16)
     inverse = np.zeros(len(slices))
     row = 0
     for file, form in zip(files, forms, strict=True):
         for values, padding in stored_frames(file, form):
             one, place = slices[row], places[row]
-            hu = values * np.float32(one.slope) + np.float32(one.intercept)
+            hu = values * one.slope + one.intercept
             if padding is not None:
-                hu[padding] = np.nan
-            voxels[place] = whole_hu(np.nan_to_num(hu, nan=_PADDED))
+                hu[padding] = _PADDED
+            voxels[place] = hu if inverted else whole_hu(hu)
             inverse[place] = one.slope * form.inverse + 2 * one.intercept
             row += 1
-    if any(form.inverted for form in forms):
-        _invert_where_more_air(voxels, inverse, files[0].path)
+    if inverted:
+        _invert_where_it_shows_a_body(voxels, inverse, files[0].path)
+    voxels = whole_hu(voxels)
     return np.maximum(voxels, _PADDING_HU, out=voxels)
 
 
-def _invert_where_more_air(
-    voxels: NDArray[np.int16], inverse: NDArray[np.float64], path: Path
+def _invert_where_it_shows_a_body(
+    levels: NDArray[np.float32], inverse: NDArray[np.float64], path: Path
 ) -> None:
     """Read a MONOCHROME1 series as what it is: HU, or inverted HU (in place)."""
-    air = inverted_air = 0
-    for plane, total in zip(voxels, inverse.tolist(), strict=True):
-        known = plane != _PADDED
-        air += int((is_air(plane) & known).sum())
-        inverted_air += int((is_air(total - plane.astype(np.float64)) & known).sum())
-    if not is_hounsfield(voxels.size, max(air, inverted_air)):
+    as_written, inverted = np.zeros(2), np.zeros(2)
+    for plane, total in zip(levels, inverse.tolist(), strict=True):
+        known = plane[plane != _PADDED]
+        as_written += _air_and_tissue(known)
+        inverted += _air_and_tissue(total - known)
+    if not is_hounsfield(levels.size, int(max(as_written.min(), inverted.min()))):
         raise VolumeError(
-            f"{path.parent} is written as MONOCHROME1 and shows no air, inverted or not",
+            f"{path.parent} is written as MONOCHROME1 and shows no air and tissue, inverted or not",
             "Export the series as MONOCHROME2.",
         )
-    if inverted_air > air:
-        for plane, total in zip(voxels, inverse.tolist(), strict=True):
-            plane[:] = np.where(
-                plane == _PADDED, _PADDED, whole_hu(total - plane.astype(np.float64))
-            )
+    if inverted.min() > as_written.min():
+        for plane, total in zip(levels, inverse.tolist(), strict=True):
+            plane[plane != _PADDED] = total - plane[plane != _PADDED]
+
+
+def _air_and_tissue(hu: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Count the levels of air or lung, and those of fat, muscle and blood."""
+    counts = [((hu >= low) & (hu <= high)).sum() for low, high in (_AIR_HU, _TISSUE_HU)]
+    return np.array(counts, np.float64)
 
 
 #: Marks padding until all is read; below any HU.
-_PADDED: Final = -32768
+_PADDED: Final = -32768.0
 
 
 def _check_same_series(first: _Slice, other: _Slice) -> None:

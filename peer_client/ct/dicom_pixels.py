@@ -15,7 +15,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.encaps import generate_frames
-from pydicom.pixels.decoders import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
 from peer_client.ct.codestreams import UNPACKED, CodestreamError, unpacked
@@ -136,7 +136,7 @@ def _raw_frames(
         ) from error
     if not elements.file_meta.get("TransferSyntaxUID"):
         elements.file_meta.TransferSyntaxUID = UID(file.syntax)
-    for raw, _ in decoder.iter_array(elements, raw=True):
+    for raw, _ in decoder.iter_array(elements, raw=True, correct_unused_bits=False):
         yield raw, 0
 
 
