@@ -2,9 +2,9 @@
 
 Where levels are not Hounsfield units nobody says which level is black and which is white. The least
 and the greatest level do not say it either: one dead pixel, a burnt-in mark or a padding value
-lies far outside. The range is taken from the bulk of the levels (3rd to 97th percentile), extended
-by its own width to both sides (fences as in Tukey 1977, "Exploratory Data Analysis", section 2D),
-and ends at the outermost levels that are found within the fences.
+lies far outside. The range is that of the bulk of the levels (3rd to 97th percentile) with a margin
+in proportion to it: a small one on the dark side, where air or black already is, and a larger one
+on the bright side for bone. It ends earlier where there are no levels.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 
 #: Percentiles between which the bulk lies: outliers may be 3 % of the pixels on each side.
 BULK_PERCENTILES: Final = (3.0, 97.0)
+#: What is added below and above, as shares of the bulk's range. In a chest that range is
+#: air to soft tissue, about 1060 HU; the network's window ends 220 HU above soft tissue.
+MARGIN_BELOW: Final = 0.05
+MARGIN_ABOVE: Final = 0.25
 #: Most levels that percentiles are taken of; of a volume every k-th.
 _SAMPLE: Final = 1 << 22
 
@@ -29,9 +33,11 @@ def grey_range(levels: NDArray[Any]) -> tuple[float, float]:
     Returns:
         The lower and the upper level; equal where all levels are.
 
-    >>> levels = np.arange(1000)
-    >>> grey_range(levels), grey_range(np.append(levels, 65535))
-    ((0.0, 999.0), (0.0, 999.0))
+    >>> grey_range(np.arange(1000))
+    (0.0, 999.0)
+    >>> low, high = grey_range(np.append(np.arange(1000), 65535))
+    >>> round(low), round(high)
+    (0, 1205)
     """
     flat = levels.reshape(-1)
     sample = flat[:: max(1, flat.size // _SAMPLE)]
@@ -39,14 +45,12 @@ def grey_range(levels: NDArray[Any]) -> tuple[float, float]:
     if low == high:
         # Nearly all is one level, e.g. black around a small picture: the rest has the range.
         rest = sample[sample != low]
-        if rest.size == 0:
-            return float(flat.min()), float(flat.max())
-        low, high = np.percentile(np.append(rest, low), BULK_PERCENTILES)
+        if rest.size:
+            low, high = np.percentile(np.append(rest, low), BULK_PERCENTILES)
     width = float(high) - float(low)
-    inside = (flat >= low - width) & (flat <= high + width)
     return (
-        float(flat.min(initial=low, where=inside)),
-        float(flat.max(initial=high, where=inside)),
+        max(float(flat.min()), float(low) - MARGIN_BELOW * width),
+        min(float(flat.max()), float(high) + MARGIN_ABOVE * width),
     )
 
 
