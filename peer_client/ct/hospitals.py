@@ -8,6 +8,7 @@ may not have no labelled pictures.
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -241,7 +242,10 @@ def _choice(entry: Settings) -> PartChoice:
     choice = PartChoice(
         part=entry.word("part"),
         folds=entry.wholes("folds") if entry.has("folds") else None,
-        sites=entry.texts("sites") if entry.has("sites") else None,
+        # As index.csv is read: composed.
+        sites=tuple(unicodedata.normalize("NFC", each) for each in entry.texts("sites"))
+        if entry.has("sites")
+        else None,
         mask_values=entry.choice("mask_values", ("kinds", "lesion"))
         if entry.has("mask_values")
         else "kinds",
