@@ -8,6 +8,7 @@ may not have no labelled pictures.
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -255,7 +256,10 @@ def _choice(entry: Located) -> PartChoice:
     return PartChoice(
         part=found["part"].word(),
         folds=found["folds"].integers() if "folds" in found else None,
-        sites=found["sites"].texts() if "sites" in found else None,
+        # As index.csv is read: composed.
+        sites=tuple(unicodedata.normalize("NFC", each) for each in found["sites"].texts())
+        if "sites" in found
+        else None,
         mask_values=kinds,
     )
 

@@ -19,13 +19,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from peer_client.ct.errors import NormalisationError, VolumeError
+from peer_client.ct.errors import ImageError, NormalisationError, VolumeError
+from peer_client.ct.folder_input import PREDICTION_FILE, folder_input, is_own_output, is_picture
 from peer_client.ct.grid import pasted_back
 from peer_client.ct.image import Image2D, read_image
-from peer_client.ct.links import files_inside
 from peer_client.ct.lung_field import LungField
 from peer_client.ct.normalise import NormalisedSlice, lung_on_grid, to_network_input
-from peer_client.ct.slices import is_picture
 from peer_client.ct.volume import CtVolume
 from peer_client.ct.volume_files import read_volume
 from peer_client.evaluation.readings import LESION_THRESHOLD
@@ -39,7 +38,6 @@ from peer_client.studies.wording import RESEARCH_USE
 
 #: Slices shown in the overview: those with the largest lesions.
 OVERVIEW_SLICES: Final = 8
-PREDICTION_FILE: Final = "prediction.json"
 
 #: Told (what is done, slices done, slices).
 Told = Callable[[str, int, int], None]
@@ -104,9 +102,10 @@ def predict_input(
         IntakeError: The input cannot be read, or no slice shows lungs.
         StoreError: The output folder cannot be written.
     """
-    pictures = _pictures(path)
+    pictures, passed_over = _pictures(path)
     if pictures:
         found = _predict_pictures(predictor, path, pictures, output, told)
+        found = replace(found, passed_over=passed_over)
     else:
         found = _predict_volume(predictor, path, output, told)
     found = replace(found, files=(*found.files, PREDICTION_FILE))
@@ -115,11 +114,14 @@ def predict_input(
     return found
 
 
-def _pictures(path: Path) -> list[Path]:
-    """Return the pictures that a path names; none where it is a volume."""
+def _pictures(path: Path) -> tuple[Sequence[Path], tuple[str, ...]]:
+    """Return the pictures that a path names, none where it is a volume, and what lies beside."""
     if path.is_dir():
-        return files_inside(path, filter(is_picture, path.iterdir()))
-    return [path] if is_picture(path) else []
+        found = folder_input(path)
+        return found.pictures, tuple(str(each) for each in found.passed_over)
+    if is_own_output(path):
+        raise ImageError(f"{path} was written by predict", "Name the slice or the scan itself.")
+    return [path] if is_picture(path) else [], ()
 
 
 def _predict_pictures(
@@ -169,10 +171,10 @@ def _predict_volume(predictor: Predictor, path: Path, output: Path, told: Told) 
         results.append(_slice_result(predictor, read, place, (int(mask.sum()), lung), ""))
         lesion_px, lung_px = lesion_px + int(mask.sum()), lung_px + lung
         told("masks put back", place + 1, len(inputs))
-    stem = path.name.removesuffix(".gz").removesuffix(".nii").removesuffix(".npz")
+    stem = path.resolve().name.removesuffix(".gz").removesuffix(".nii").removesuffix(".npz")
     target = output / f"{stem}_lesion.nii.gz"
     _write_volume_mask(target, masks, volume)
-    voxel_ml = float(np.prod(volume.spacing_mm)) / 1000
+    voxel_ml = volume.voxel_mm3 / 1000
     found = Prediction(
         input=str(path),
         model=predictor.description,
@@ -184,6 +186,7 @@ def _predict_volume(predictor: Predictor, path: Path, output: Path, told: Told) 
         slices_given=volume.voxels.shape[0],
         slices_read=len(inputs),
         files=(target.name,),
+        passed_over=volume.passed_over,
     )
     return _with_overview(found, read, output)
 

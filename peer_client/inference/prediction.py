@@ -51,6 +51,7 @@ class Prediction:
         slices_given: Slices of the input.
         slices_read: Those with lungs, which the answer rests on.
         files: What was written.
+        passed_over: What lay in the input folder and was not read, each with its reason.
         use: What this is not.
     """
 
@@ -64,6 +65,7 @@ class Prediction:
     slices_given: int
     slices_read: int
     files: tuple[str, ...]
+    passed_over: tuple[str, ...] = ()
     use: str = RESEARCH_USE
 
     def to_json(self) -> dict[str, Any]:
@@ -93,4 +95,5 @@ class Prediction:
             lines.append((f"at {POINTS[name]}", f"{said} (on validation patients: {reached})"))
         lines.append(("rule", f"{answer.rule}, {self.slices_read} of {self.slices_given} slices"))
         lines.append(("lesion", self.lesion_text))
+        lines += [("passed over", each) for each in self.passed_over]
         return lines

@@ -312,5 +312,5 @@ def save_figure(figure: Figure, path: Path) -> None:
     from io import BytesIO
 
     buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
+    figure.savefig(buffer, format="png", dpi=120, metadata={"Description": RESEARCH_USE})
     write_file(path, buffer.getvalue())

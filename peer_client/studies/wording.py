@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-#: Stands in every report and beside every result of a model.
-RESEARCH_USE: Final = "Research use, not a diagnosis."
+from peer_client.ct.folder_input import OWN_MARK
+
+#: Stands in every report and beside every result of a model. The CT intake knows own output by it.
+RESEARCH_USE: Final = OWN_MARK
 
 
 def short_name(msp_id: str) -> str:
