@@ -77,9 +77,9 @@ def test_two_hospitals_and_the_authority_change_nothing(
 
 def client(network: FabricNetwork, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Call `hospital-client` for ucsd."""
+    program = "from peer_client.cli.main import main; main()"
     return subprocess.run(
-        [sys.executable, "-c", "from peer_client.cli.main import main; main()", "--member", str(network.root / "ucsd"),
-         *arguments],
+        [sys.executable, "-c", program, "--member", str(network.root / "ucsd"), *arguments],
         cwd=REPOSITORY, env=environment(), capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
