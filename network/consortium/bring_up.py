@@ -60,6 +60,7 @@ class Limits:
     """How long each part may take, in seconds, and what disk there must be."""
 
     node_s: float = 60.0
+    ports_s: float = 5.0  # until the system has closed what a stopped node had open
     gossip_s: float = 90.0
     ordering_s: float = 60.0
     approvals_s: float = 60.0
@@ -135,7 +136,7 @@ class BringUp:
             check_certificates(directory, self.topology, now=self.now)
         for node in self._nodes:
             if node.process() is None:
-                node.check_ports()
+                node.check_ports(timeout_s=self.limits.ports_s)
 
     def _genesis(self) -> None:
         """Take the first block from a member that has it; else let the first member make it."""
@@ -169,7 +170,7 @@ class BringUp:
                 # crypto-config.yaml has changed since it was started: a new chaincode version has
                 # another package id, which the peer would refuse from the old service.
                 process.stop()
-                node.check_ports()
+                node.check_ports(timeout_s=self.limits.ports_s)
                 process = None
             if process is None:
                 node.write_configuration()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,14 +85,16 @@ class Node:
         """Return its process, if it runs."""
         return NodeProcess.find(self.directory.pid_file(self.kind))
 
-    def check_ports(self) -> None:
-        """Check that its ports are free.
+    def check_ports(self, *, timeout_s: float) -> None:
+        """Check that its ports are free, or become so within the time.
 
         Raises:
             PortInUseError: One is not.
         """
+        deadline = time.monotonic() + timeout_s
         for host, key, port in self.ports():
-            check_free(host, [(key, port)], member=self.member.name)
+            left_s = max(deadline - time.monotonic(), 0.0)
+            check_free(host, [(key, port)], member=self.member.name, timeout_s=left_s)
 
     @property
     def configuration_file(self) -> Path:
