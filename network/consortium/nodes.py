@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -121,12 +122,16 @@ class Node:
         }
 
     def is_configured(self) -> bool:
-        """Tell whether its configuration on disk, with which it was started, is the present one."""
-        document = self.configuration()
+        """Tell whether it was started with the present configuration.
+
+        The TLS roots of the other members do not count: a running node takes them from the
+        channel's configuration, and changes with it (fabric core/peer/peer.go updateTrustedRoots).
+        """
         try:
-            return bool(json.loads(self.configuration_file.read_bytes()) == document)
+            found = json.loads(self.configuration_file.read_bytes())
         except (OSError, ValueError):
             return False
+        return bool(_without_others(found) == _without_others(self.configuration()))
 
     def write_configuration(self) -> None:
         """Write its configuration anew from crypto-config.yaml and the certificates."""
@@ -176,6 +181,18 @@ class Node:
             log=self.directory.log(self.kind),
             timeout_s=timeout_s,
         )
+
+
+def _without_others(document: Any) -> Any:
+    """Return a node's configuration without the TLS roots that it has of all members."""
+    shown = deepcopy(document)
+    if isinstance(shown, dict):
+        for path in (("peer", "tls", "clientRootCAs"), ("General", "TLS", "ClientRootCAs")):
+            inner = shown
+            for key in path[:-1]:
+                inner = inner.get(key, {})
+            inner.pop(path[-1], None)
+    return shown
 
 
 def nodes_of(directory: MemberDirectory, topology: Topology) -> tuple[Node, ...]:
