@@ -32,6 +32,7 @@ from network.consortium.errors import DiskSpaceError
 from network.consortium.founding import found_alone, found_consortium, with_port_base
 from network.consortium.leftovers import prune_builds, prune_logs
 from network.consortium.member import CHAINCODE, ORDERER, PEER, TOPOLOGY_FILE
+from network.consortium.member_lock import held
 from network.consortium.nodes import Host
 from network.consortium.status import MemberStatus, consortium_status
 from network.consortium.topology import Topology
@@ -200,8 +201,9 @@ def validate(config: Path, as_json: bool) -> None:
 def up(foreground: bool, members: tuple[str, ...], root: Path, as_json: bool) -> None:
     """Bring the members up, in the background, and return when all is ready.
 
-    Safe to repeat: what runs is left alone, what is missing is started. If it fails or is
-    interrupted, what it started is stopped again.
+    Safe to repeat: what runs is left alone, what is missing is started. If a node cannot be
+    started, or on an interrupt, what it started is stopped again; if only the others are late,
+    everything goes on running.
     """
     directories = open_members(root, members)
     started = time.monotonic()
@@ -229,7 +231,8 @@ def up(foreground: bool, members: tuple[str, ...], root: Path, as_json: bool) ->
         except KeyboardInterrupt:
             click.echo("stopping", err=True)
         finally:
-            stop_members(directories)
+            with held(directories):
+                stop_members(directories)
 
 
 @main.command()
@@ -345,7 +348,9 @@ def profile(member: str, output: Path | None, root: Path, as_json: bool) -> None
 @_shared
 def stop(members: tuple[str, ...], root: Path, as_json: bool) -> None:
     """Stop the members' nodes; all data stays."""
-    count = stop_members(open_members(root, members))
+    directories = open_members(root, members)
+    with held(directories):
+        count = stop_members(directories)
     _say(as_json, {"stopped": count}, f"{count} nodes stopped; the data stays in {root}")
 
 
@@ -361,9 +366,10 @@ def down(yes: bool, root: Path, as_json: bool) -> None:
             abort=True,
             err=True,
         )
-    count = stop_members(directories)
-    for directory in directories:
-        shutil.rmtree(directory.path)
+    with held(directories):
+        count = stop_members(directories)
+        for directory in directories:
+            shutil.rmtree(directory.path)
     (root / TOPOLOGY_FILE).unlink()
     _say(as_json, {"stopped": count, "deleted": str(root)}, f"{count} nodes stopped, data deleted")
 
