@@ -241,7 +241,8 @@ def up(foreground: bool, members: tuple[str, ...], root: Path, as_json: bool) ->
 def status(members: tuple[str, ...], root: Path, as_json: bool) -> None:
     """Show every member's nodes, height, leader, versions, approvals, ports and memory.
 
-    Ends with 15 when a node is not healthy.
+    Ends with 15 when a node is not healthy, or says so and stands still: behind the others, in
+    another view, or with requests that no block takes up.
     """
     found = consortium_status(open_members(root, members))
     if as_json:
@@ -281,6 +282,9 @@ def _print_status(found: tuple[MemberStatus, ...]) -> None:
                 " ".join(str(port) for port in node.ports.values()),
             )
     Console(width=None if sys.stdout.isatty() else 120).print(table)
+    for one in found:
+        for problem in one.problems:
+            click.echo(f"{one.member}: {problem}")
     leaders = {one.leader for one in found if one.leader}
     total = sum(node.resident_bytes for one in found for node in one.nodes)
     click.echo(
