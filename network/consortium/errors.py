@@ -153,7 +153,7 @@ class MemberFileError(ConsortiumError):
 class MemberBusyError(ConsortiumError):
     """Another program starts or stops this member's nodes at this moment."""
 
-    exit_code: ClassVar[int] = 96
+    exit_code: ClassVar[int] = 104
 
     def __init__(self, member: str, holder: str) -> None:
         by = f" (process {holder})" if holder else ""
