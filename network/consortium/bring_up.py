@@ -25,7 +25,7 @@ from typing import Protocol, TypeVar
 from network.consortium.certificates import check_issued, read_file, write_public
 from network.consortium.channel import join_peer, wait_gossip, wait_ordering, wait_until
 from network.consortium.discovery import endorsing_members
-from network.consortium.errors import DiskSpaceError, MemberFileError, NotInitialisedError
+from network.consortium.errors import MemberFileError, NotInitialisedError
 from network.consortium.founding import check_public, user_names
 from network.consortium.genesis import make_genesis_block
 from network.consortium.lifecycle import (
@@ -48,6 +48,7 @@ from network.consortium.topology import Topology
 from network.errors import NetworkError
 from network.gateway.gateway import Gateway
 from network.quorum import hospital_quorum
+from network.runtime.errors import DiskFullError
 
 _Item = TypeVar("_Item")
 
@@ -160,7 +161,7 @@ class BringUp:
         for directory in self.directories:
             free = shutil.disk_usage(directory.path).free
             if free < self.limits.disk_free_bytes:
-                raise DiskSpaceError(
+                raise DiskFullError(
                     f"only {free / 1e6:.0f} MB are free in {directory.path}; a member is not "
                     f"started with less than {self.limits.disk_free_bytes / 1e6:.0f} MB"
                 )

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from network.errors import NetworkError
+from network.runtime.failures import failure_of
 from network.runtime.pace import every, remaining
 
 VERSION: Final = "3.1.1"
@@ -292,9 +293,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 raise
             print(build_binaries(environment, say))
     except NetworkError as error:
-        say(f"error {error.exit_code}: {error}\nWhat to do: {error.hint}")
-        say(f"See docs/errors/{error.exit_code}.md")
-        return error.exit_code
+        failure = failure_of(error)
+        say(failure.text())
+        return failure.code
     except KeyboardInterrupt:
         return 130
     return 0

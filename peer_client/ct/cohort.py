@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from peer_client.ct.errors import CohortError
 from peer_client.ct.hospitals import HospitalData, PartChoice, Split
-from peer_client.ct.image import LESION
 from peer_client.ct.index import Item, parts_of, read_index
 from peer_client.ct.leaks import check_patients_apart, check_pictures_apart
+from peer_client.ct.mask_values import LESION
 from peer_client.ct.slices import Progress, SliceOptions, Slices, make_slices
 
 #: Label of slices that only give a mask.

@@ -1,66 +1,100 @@
 """Read a DICOM CT series: slices ordered by geometry, levels in Hounsfield units.
 
 Slices are put in order by their place along the normal of the image plane (DICOM PS3.3,
-C.7.6.2.1.1), never by file name or instance number, and levels are rescaled by each file's own
-slope and intercept (C.11.1). Refused, and named: files of several series in one folder, mixed
-orientation, size, spacing or frame of reference, a slice that is missing or there twice, slices
-that are not axial, anything but CT, multi-frame files, levels that are not Hounsfield units, and
-compressed pixels that cannot be opened.
+C.7.6.2.1.1), never by file name or instance number, and levels are rescaled by each frame's own
+slope and intercept (C.11.1). A file has one slice, or many (Enhanced CT, A.38, with the geometry
+of each frame in its functional groups, C.7.6.16). Refused, and named: files of several series in
+one folder, mixed orientation, size, spacing or frame of reference, a slice that is missing or there
+twice, slices that are not axial, anything but CT, levels that are not Hounsfield units.
+
+MONOCHROME1 says that the least value is shown white. Some programs write Hounsfield units all the
+same and others inverted values; the one of the two that shows air and tissue is read.
 """
 
 from __future__ import annotations
 
 import itertools
-import struct
-import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, Final
 
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.filereader import read_file_meta_info
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-from peer_client.ct.byte_limits import INFLATED_BYTES_MAX, TooManyBytesError, inflate
+from peer_client.ct.dicom_files import DicomFile, read_elements, reading
+from peer_client.ct.dicom_pixels import PixelFormat, pixel_format, stored_frames
 from peer_client.ct.errors import VolumeError
+from peer_client.ct.folder_input import PassedOver, folder_input
 from peer_client.ct.image import SIDE_MAX_PX, SIDE_MIN_PX
-from peer_client.ct.links import files_inside
-from peer_client.ct.volume import SLICES_MAX, CtVolume, check_volume_bytes, checked_volume
+from peer_client.ct.volume import (
+    SLICES_MAX,
+    CtVolume,
+    check_volume_bytes,
+    checked_volume,
+    is_hounsfield,
+    whole_hu,
+)
 
-FILE_BYTES_MAX: Final = 512 * 1024 * 1024
 #: Scanners round positions to 0.01 to 0.1 mm; a real change of spacing is larger.
 _POSITION_MM: Final = 0.15
 _ORIENTATION: Final = 1e-3
 #: Cosine to the body's long axis; a tilted gantry reaches 30 degrees, a coronal series 90.
 _AXIAL_COSINE: Final = 0.8
 _PADDING_HU: Final = -1024
-#: What is looked at for the meta information; it has some hundred bytes.
-_META_BYTES_MAX: Final = 64 * 1024
+_AIR_HU: Final = (-1100.0, -300.0)
+_TISSUE_HU: Final = (-200.0, 300.0)
+#: Objects about a series, without a CT's pixels (PS3.4, B.5), by how their class begins.
+_NOT_IMAGES: Final = {
+    "1.2.840.10008.1.3.10": "the directory of a DICOM medium",
+    "1.2.840.10008.5.1.4.1.1.7": "a secondary capture",
+    "1.2.840.10008.5.1.4.1.1.9": "a waveform",
+    "1.2.840.10008.5.1.4.1.1.11": "a presentation state",
+    "1.2.840.10008.5.1.4.1.1.66": "a segmentation or registration",
+    "1.2.840.10008.5.1.4.1.1.67": "a mapping of values",
+    "1.2.840.10008.5.1.4.1.1.88": "a structured report",
+    "1.2.840.10008.5.1.4.1.1.104": "an encapsulated document",
+    "1.2.840.10008.5.1.4.1.1.481": "an object of radiotherapy",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Slice:
-    """What is needed of one file, checked."""
+    """Where one slice lies and how its values become HU, checked.
+
+    Attributes:
+        path: Its file.
+        frame: Its number in the file, from 0.
+        frames: How many the file has.
+    """
 
     path: Path
+    frame: int
+    frames: int
     series: str
-    frame: str
+    reference: str
     orientation: NDArray[np.float64]
     position: NDArray[np.float64]
     spacing_mm: tuple[float, float]
     thickness_mm: float
-    hu: NDArray[np.float32]
+    size_px: tuple[int, int]
+    slope: float
+    intercept: float
+
+    @property
+    def name(self) -> str:
+        """File name, with the frame where the file has several."""
+        return self.path.name if self.frames == 1 else f"{self.path.name} frame {self.frame + 1}"
 
 
 def read_dicom(path: Path) -> CtVolume:
     """Read a series.
 
     Args:
-        path: A folder whose DICOM files are one series, or a single DICOM file. Files in
-            the folder that are neither named .dcm nor begin like DICOM are passed over.
+        path: A folder whose DICOM files are one series, or a single DICOM file. What else lies
+            in the folder is passed over by the rule of `peer_client.ct.folder_input`, and so are
+            localizers and objects that are no images.
 
     Returns:
         The volume, slices from the feet to the head, columns to the patient's left, rows to the
@@ -69,9 +103,12 @@ def read_dicom(path: Path) -> CtVolume:
     Raises:
         VolumeError: See the module; the message names the file.
     """
-    files = _files(path)
-    _check_bytes(path, files)
-    slices = [_read_slice(file) for file in files]
+    paths, passed = _paths(path)
+    files, passed = _images(path, paths, passed)
+    forms = _formats(path, files)
+    slices = [
+        one for file, form in zip(files, forms, strict=True) for one in _slices_of(file, form)
+    ]
     first = slices[0]
     for other in slices[1:]:
         _check_same_series(first, other)
@@ -82,188 +119,153 @@ def read_dicom(path: Path) -> CtVolume:
             f"{path} is not an axial series (its normal is {np.round(normal, 2).tolist()})",
             "Choose the axial reconstruction of the study.",
         )
-    slices.sort(key=lambda one: float(one.position @ normal))
-    step = _step(slices, normal, path)
-    spacing = (float(np.linalg.norm(step)), *first.spacing_mm)
+    order = sorted(range(len(slices)), key=lambda row: float(slices[row].position @ normal))
+    ordered = [slices[row] for row in order]
     # From (x, y, z) voxels to mm: DICOM's axes point left and back (LPS), ours right and front.
     lps = np.eye(4)
     lps[:3, 0] = right * first.spacing_mm[1]
     lps[:3, 1] = down * first.spacing_mm[0]
-    lps[:3, 2] = step
-    lps[:3, 3] = slices[0].position
-    voxels, lps = _upright(np.stack([one.hu for one in slices]), lps)
+    lps[:3, 2] = _step(ordered, normal, path)
+    lps[:3, 3] = ordered[0].position
+    places = np.empty(len(order), np.int64)
+    places[order] = np.arange(len(order))
+    voxels = _hounsfield(files, forms, slices, places)
+    voxels, lps = _upright(voxels, lps)
     return checked_volume(
         voxels,
-        spacing,
         np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps,
         is_hu=True,
         source="dicom",
         name=str(path),
+        passed_over=tuple(str(each) for each in passed),
     )
 
 
-def _files(path: Path) -> list[Path]:
+def _paths(path: Path) -> tuple[Sequence[Path], list[PassedOver]]:
+    """Return the DICOM files that a path names, and what lies beside them."""
     try:
         if path.is_file():
-            return [path]
-        named = files_inside(path, path.iterdir())
-        files = [
-            file
-            for file in named
-            if not file.name.startswith(".")
-            and file.name.upper() != "DICOMDIR"
-            and (file.suffix.lower() == ".dcm" or _begins_like_dicom(file))
-        ]
+            return [path], []
+        found = folder_input(path)
     except OSError as error:
         raise VolumeError(f"cannot read {path}: {error.strerror or error}") from error
+    if not found.dicom:
+        deeper = "Its subfolders are not entered: `hospital-client data import` sorts an export."
+        raise VolumeError(f"{path} holds no DICOM files", deeper if _has_folders(path) else None)
+    if len(found.dicom) > SLICES_MAX:
+        raise VolumeError(f"{path} holds {len(found.dicom)} files; allowed are {SLICES_MAX}")
+    return found.dicom, list(found.passed_over)
+
+
+def _has_folders(path: Path) -> bool:
+    return any(each.is_dir() for each in path.iterdir())
+
+
+def _images(
+    path: Path, paths: Iterable[Path], passed: list[PassedOver]
+) -> tuple[list[DicomFile], list[PassedOver]]:
+    """Read the elements of files; pass over those that are no slices."""
+    files = []
+    for each in paths:
+        file = read_elements(each)
+        with reading(each):
+            reason = not_a_slice(file.elements)
+        if reason:
+            passed.append(PassedOver(each.name, reason))
+        else:
+            files.append(file)
     if not files:
-        raise VolumeError(f"{path} holds no DICOM files")
-    if len(files) > SLICES_MAX:
-        raise VolumeError(f"{path} holds {len(files)} files; allowed are {SLICES_MAX}")
-    return files
+        raise VolumeError(f"{path} holds no CT slices: {passed[0] if passed else 'it is empty'}")
+    return files, passed
 
 
-def _begins_like_dicom(file: Path) -> bool:
-    with file.open("rb") as handle:
-        return handle.read(132)[128:] == b"DICM"
+def not_a_slice(elements: pydicom.Dataset) -> str:
+    """Return why a DICOM object is no slice of a series, a short clause, or an empty text."""
+    sop_class = str(elements.get("SOPClassUID", ""))
+    for begin, reason in _NOT_IMAGES.items():
+        if sop_class == begin or sop_class.startswith(begin + "."):
+            return reason
+    kinds = elements.get("ImageType")
+    if kinds is not None and not isinstance(kinds, str) and "LOCALIZER" in list(kinds)[2:]:
+        return "a localizer"
+    return ""
 
 
-def _check_bytes(path: Path, files: list[Path]) -> None:
+def _formats(path: Path, files: Sequence[DicomFile]) -> list[PixelFormat]:
     """Refuse a series by what its headers say, before a pixel of it is unpacked."""
-    pixels = 0
+    forms = []
+    pixels = frames = 0
     for number, file in enumerate(files, start=1):
-        dataset = _opened(file, pixels=False)
-        rows, columns = (_whole(dataset, name, file) for name in ("Rows", "Columns"))
+        with reading(file.path):
+            modality = str(file.elements.get("Modality", ""))
+            count = int(file.elements.get("NumberOfFrames", 1) or 1)
+        if modality != "CT":
+            raise VolumeError(f"{file.path} is of modality {modality!r}, not CT")
+        rows, columns = file.whole("Rows"), file.whole("Columns")
         if min(rows, columns) < SIDE_MIN_PX or max(rows, columns) > SIDE_MAX_PX:
-            raise VolumeError(f"{file} has {rows} x {columns} pixels")
-        bits = _whole(dataset, "BitsAllocated", file)
-        if not 1 <= bits <= 32:
-            raise VolumeError(f"{file} has {bits} bits a pixel; allowed are 1 to 32")
-        pixels += rows * columns
-        # A slice is worked on as float32.
-        check_volume_bytes(f"{path}, its first {number} files,", (pixels,), 4)
-
-
-def _whole(dataset: pydicom.Dataset, name: str, file: Path) -> int:
-    try:
-        value = dataset.get(name)
-    # An element is taken apart only when it is asked for, and then fails in any way.
-    except Exception as error:
-        raise VolumeError(f"{file}: its {name} is damaged ({type(error).__name__})") from error
-    if not isinstance(value, int):
-        raise VolumeError(f"{file}: a DICOM element is missing ({name})")
-    return int(value)
-
-
-def _opened(path: Path, *, pixels: bool) -> pydicom.Dataset:
-    """Read one file's elements, with or without the packed pixels.
-
-    Raises:
-        VolumeError: It is empty, too large, packed or unpacked, or not readable.
-    """
-    try:
-        size = path.stat().st_size
-        if size == 0:
-            raise VolumeError(f"{path} is empty")
-        if size > FILE_BYTES_MAX:
-            raise VolumeError(f"{path} is larger than {FILE_BYTES_MAX} bytes")
-        with warnings.catch_warnings():
-            # pydicom warns about oddities of vendors that do not touch what is read here.
-            warnings.simplefilter("ignore")
-            with path.open("rb") as file:
-                # pydicom itself would inflate the whole file, whatever comes out.
-                elements = _inflated(file)
-            if elements is None and _is_deflated(path):
-                raise VolumeError(f"{path} is a deflated DICOM file without the usual header")
-            return pydicom.dcmread(
-                path if elements is None else elements, stop_before_pixels=not pixels
+            raise VolumeError(f"{file.path} has {rows} x {columns} pixels")
+        if count < 1:
+            raise VolumeError(f"{file.path} has {count} frames")
+        if count > 1 and "PerFrameFunctionalGroupsSequence" not in file.elements:
+            raise VolumeError(
+                f"{file.path} is a multi-frame file that does not say where its frames lie",
+                "Export the series as one file for each slice.",
             )
-    except VolumeError:
-        raise
-    except TooManyBytesError as error:
-        raise VolumeError(f"{path} is a deflated DICOM file: {error}") from error
-    # Damaged files fail anywhere in the parser, with errors of every kind.
-    except Exception as error:
-        raise VolumeError(
-            f"{path} is not a readable DICOM file ({type(error).__name__})"
-        ) from error
+        frames += count
+        if frames > SLICES_MAX:
+            raise VolumeError(f"{path} has {frames} and more slices; allowed are {SLICES_MAX}")
+        pixels += rows * columns * count
+        # A series is held as whole HU in 16 bits.
+        check_volume_bytes(f"{path}, its first {number} files,", (pixels,), 2)
+        forms.append(pixel_format(file, frames=count))
+    return forms
 
 
-def _is_deflated(path: Path) -> bool:
-    """Return whether pydicom would inflate the file by itself."""
-    meta = read_file_meta_info(path)
-    return str(meta.get("TransferSyntaxUID", "")) == str(DeflatedExplicitVRLittleEndian)
+def _slices_of(file: DicomFile, form: PixelFormat) -> list[_Slice]:
+    """Return where the slices of a file lie."""
+    with reading(file.path):
+        return [_checked_slice(file, form, frame) for frame in range(form.frames)]
 
 
-def _inflated(file: BinaryIO) -> BytesIO | None:
-    """Return a deflated file as one that is not, or nothing where it is no deflated file.
-
-    The meta information stays as long as it is: explicit VR, little-endian (PS3.5, A.5) is what
-    comes out of a deflated data set, and its name is padded with zeros (PS3.5, 9.1).
-    """
-    beginning = file.read(_META_BYTES_MAX)
-    if beginning[128:132] != b"DICM":
-        return None
-    group, element, kind, two = struct.unpack_from("<HH2sH", beginning, 132)
-    if (group, element, kind, two) != (2, 0, b"UL", 4):
-        return None
-    end = 144 + int(struct.unpack_from("<I", beginning, 140)[0])
-    name = DeflatedExplicitVRLittleEndian.encode("ascii")
-    place = beginning.find(b"\x02\x00\x10\x00UI", 144, min(end, len(beginning)))
-    if place < 0:
-        return None
-    length = struct.unpack_from("<H", beginning, place + 6)[0]
-    if beginning[place + 8 : place + 8 + length].rstrip(b"\0 ") != name:
-        return None
-    if end > len(beginning):
-        raise VolumeError(f"{file.name}: its meta information has {end} bytes")
-    plain = ExplicitVRLittleEndian.encode("ascii").ljust(length, b"\0")
-    meta = beginning[: place + 8] + plain + beginning[place + 8 + length : end]
-    file.seek(end)
-    return BytesIO(meta + inflate(file, INFLATED_BYTES_MAX))
+def _element(file: DicomFile, frame: int, group: str, keyword: str) -> Any:
+    """Return an element of a frame: its own, the one that frames share, or the file's."""
+    for holder, number in (("PerFrame", frame), ("Shared", 0)):
+        groups = file.elements.get(f"{holder}FunctionalGroupsSequence")
+        if groups is not None and number < len(groups):
+            inner = groups[number].get(group)
+            if inner:
+                value = inner[0].get(keyword)
+                if value is not None:
+                    return value
+    return file.elements.get(keyword)
 
 
-def _read_slice(path: Path) -> _Slice:
-    try:
-        dataset = _opened(path, pixels=True)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _checked_slice(path, dataset)
-    except VolumeError:
-        raise
-    except (AttributeError, KeyError) as error:
-        raise VolumeError(f"{path}: a DICOM element is missing ({error})") from error
-    # Damaged files fail anywhere in the parser or the decoders, with errors of every kind.
-    except Exception as error:
-        raise VolumeError(
-            f"{path} is not a readable DICOM file ({type(error).__name__})"
-        ) from error
-
-
-def _checked_slice(path: Path, dataset: pydicom.Dataset) -> _Slice:
-    if str(dataset.get("Modality", "")) != "CT":
-        raise VolumeError(f"{path} is of modality {str(dataset.get('Modality', ''))!r}, not CT")
-    if int(dataset.get("NumberOfFrames", 1) or 1) != 1:
-        raise VolumeError(
-            f"{path} is a multi-frame file", "Export the series as one file for each slice."
-        )
-    rows, columns = int(dataset.Rows), int(dataset.Columns)
-    if min(rows, columns) < SIDE_MIN_PX or max(rows, columns) > SIDE_MAX_PX:
-        raise VolumeError(f"{path} has {rows} x {columns} pixels")
-    if int(dataset.SamplesPerPixel) != 1 or dataset.PhotometricInterpretation != "MONOCHROME2":
-        raise VolumeError(f"{path} is not a grey CT slice ({dataset.PhotometricInterpretation})")
-    kind = str(dataset.get("RescaleType", "HU") or "HU")
+def _checked_slice(file: DicomFile, form: PixelFormat, frame: int) -> _Slice:
+    path = file.path
+    rescale = "PixelValueTransformationSequence"
     # "US" (unspecified) is what some scanners write for HU.
-    if kind not in ("HU", "US"):
+    kind = str(_element(file, frame, rescale, "RescaleType") or "HU").strip()
+    if kind.upper() not in ("HU", "US"):
         raise VolumeError(f"{path} holds levels of type {kind!r}, not Hounsfield units")
-    if "RescaleSlope" not in dataset or "RescaleIntercept" not in dataset:
+    slope = _element(file, frame, rescale, "RescaleSlope")
+    intercept = _element(file, frame, rescale, "RescaleIntercept")
+    if slope is None or intercept is None:
         raise VolumeError(f"{path} has no RescaleSlope and RescaleIntercept, so no HU")
-    for keyword in ("ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing"):
-        if dataset.get(keyword) is None:
+    slope, intercept = float(slope), float(intercept)
+    if not (np.isfinite(slope) and np.isfinite(intercept)) or slope == 0:
+        raise VolumeError(f"{path}: RescaleSlope {slope} and RescaleIntercept {intercept}")
+    found = {}
+    for group, keyword in (
+        ("PlaneOrientationSequence", "ImageOrientationPatient"),
+        ("PlanePositionSequence", "ImagePositionPatient"),
+        ("PixelMeasuresSequence", "PixelSpacing"),
+    ):
+        found[keyword] = _element(file, frame, group, keyword)
+        if found[keyword] is None:
             raise VolumeError(f"{path} has no {keyword}, so its place in the patient is unknown")
-    orientation = np.array([float(part) for part in dataset.ImageOrientationPatient])
-    position = np.array([float(part) for part in dataset.ImagePositionPatient])
-    spacing = [float(part) for part in dataset.PixelSpacing]
+    orientation = np.array([float(part) for part in found["ImageOrientationPatient"]])
+    position = np.array([float(part) for part in found["ImagePositionPatient"]])
+    spacing = [float(part) for part in found["PixelSpacing"]]
     if orientation.shape != (6,) or position.shape != (3,) or len(spacing) != 2:
         raise VolumeError(f"{path}: its orientation, position or spacing has a wrong length")
     right, down = orientation[:3], orientation[3:]
@@ -276,41 +278,97 @@ def _checked_slice(path: Path, dataset: pydicom.Dataset) -> _Slice:
         or abs(right @ down) > 0.01
     ):
         raise VolumeError(f"{path}: its ImageOrientationPatient is no pair of right angles")
-    slope, intercept = float(dataset.RescaleSlope), float(dataset.RescaleIntercept)
-    if not (np.isfinite(slope) and np.isfinite(intercept)) or slope == 0:
-        raise VolumeError(f"{path}: RescaleSlope {slope} and RescaleIntercept {intercept}")
-    stored = dataset.pixel_array
-    if stored.shape != (rows, columns):
-        raise VolumeError(f"{path}: its pixels have the shape {stored.shape}")
-    hu = stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
-    padding = dataset.get("PixelPaddingValue")
-    if padding is not None and not isinstance(padding, bytes):
-        hu[stored == int(padding)] = _PADDING_HU
-    thickness = dataset.get("SliceThickness")
+    thickness = _element(file, frame, "PixelMeasuresSequence", "SliceThickness")
     return _Slice(
         path=path,
-        series=str(dataset.get("SeriesInstanceUID", "")),
-        frame=str(dataset.get("FrameOfReferenceUID", "")),
+        frame=frame,
+        frames=form.frames,
+        series=str(file.elements.get("SeriesInstanceUID", "")),
+        reference=str(file.elements.get("FrameOfReferenceUID", "")),
         orientation=orientation,
         position=position,
         spacing_mm=(spacing[0], spacing[1]),
         thickness_mm=float(thickness) if thickness else 1.0,
-        hu=np.maximum(hu, _PADDING_HU),
+        size_px=(form.rows, form.columns),
+        slope=slope,
+        intercept=intercept,
     )
+
+
+def _hounsfield(
+    files: Sequence[DicomFile],
+    forms: Sequence[PixelFormat],
+    slices: Sequence[_Slice],
+    places: NDArray[np.int64],
+) -> NDArray[np.int16]:
+    """Unpack all frames, one at a time, and put each at its place.
+
+    Returns:
+        int16, shape `(slices, rows, columns)`, HU; padding is -1024.
+    """
+    inverted = any(form.inverted for form in forms)
+    shape = (len(slices), *slices[0].size_px)
+    if inverted:  # held in full until it is known how they are meant
+        check_volume_bytes(f"{files[0].path.parent}, MONOCHROME1,", shape, 4)
+    voxels: NDArray[Any] = np.empty(shape, np.float32 if inverted else np.int16)
+    inverse = np.zeros(len(slices))
+    row = 0
+    for file, form in zip(files, forms, strict=True):
+        for values, padding in stored_frames(file, form):
+            one, place = slices[row], places[row]
+            hu = values * one.slope + one.intercept
+            if padding is not None:
+                hu[padding] = _PADDED
+            voxels[place] = hu if inverted else whole_hu(hu)
+            inverse[place] = one.slope * form.inverse + 2 * one.intercept
+            row += 1
+    if inverted:
+        _invert_where_it_shows_a_body(voxels, inverse, files[0].path)
+    voxels = whole_hu(voxels)
+    return np.maximum(voxels, _PADDING_HU, out=voxels)
+
+
+def _invert_where_it_shows_a_body(
+    levels: NDArray[np.float32], inverse: NDArray[np.float64], path: Path
+) -> None:
+    """Read a MONOCHROME1 series as what it is: HU, or inverted HU (in place)."""
+    as_written, inverted = np.zeros(2), np.zeros(2)
+    for plane, total in zip(levels, inverse.tolist(), strict=True):
+        known = plane[plane != _PADDED]
+        as_written += _air_and_tissue(known)
+        inverted += _air_and_tissue(total - known)
+    if not is_hounsfield(levels.size, int(max(as_written.min(), inverted.min()))):
+        raise VolumeError(
+            f"{path.parent} is written as MONOCHROME1 and shows no air and tissue, inverted or not",
+            "Export the series as MONOCHROME2.",
+        )
+    if inverted.min() > as_written.min():
+        for plane, total in zip(levels, inverse.tolist(), strict=True):
+            plane[plane != _PADDED] = total - plane[plane != _PADDED]
+
+
+def _air_and_tissue(hu: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Count the levels of air or lung, and those of fat, muscle and blood."""
+    counts = [((hu >= low) & (hu <= high)).sum() for low, high in (_AIR_HU, _TISSUE_HU)]
+    return np.array(counts, np.float64)
+
+
+#: Marks padding until all is read; below any HU.
+_PADDED: Final = -32768.0
 
 
 def _check_same_series(first: _Slice, other: _Slice) -> None:
     def refuse(what: str) -> VolumeError:
         return VolumeError(
-            f"{first.path.name} and {other.path.name} in {first.path.parent} have different {what}",
-            "Put each series into a folder of its own.",
+            f"{first.name} and {other.name} in {first.path.parent} have different {what}",
+            "Put each series into a folder of its own: `hospital-client data import` does it.",
         )
 
     if other.series != first.series:
         raise refuse("series (SeriesInstanceUID)")
-    if other.frame != first.frame:
+    if other.reference != first.reference:
         raise refuse("frames of reference (FrameOfReferenceUID)")
-    if other.hu.shape != first.hu.shape:
+    if other.size_px != first.size_px:
         raise refuse("sizes (Rows, Columns)")
     if float(np.abs(other.orientation - first.orientation).max()) > _ORIENTATION:
         raise refuse("orientations (ImageOrientationPatient)")
@@ -326,8 +384,7 @@ def _step(slices: list[_Slice], normal: NDArray[np.float64], path: Path) -> NDAr
     gaps = np.diff(positions @ normal)
     usual = float(np.median(gaps))
     pairs = [
-        f"{below.path.name} and {above.path.name} in {path}"
-        for below, above in itertools.pairwise(slices)
+        f"{below.name} and {above.name} in {path}" for below, above in itertools.pairwise(slices)
     ]
     # First, because a slice that is there twice may leave a gap where it belongs.
     for pair, gap in zip(pairs, gaps.tolist(), strict=True):
@@ -356,8 +413,8 @@ def _step(slices: list[_Slice], normal: NDArray[np.float64], path: Path) -> NDAr
 
 
 def _upright(
-    voxels: NDArray[np.float32], lps: NDArray[np.float64]
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    voxels: NDArray[np.int16], lps: NDArray[np.float64]
+) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
     """Flip axes so that columns run to the left, rows to the back and slices to the head.
 
     Axial series hold the patient's x along columns or rows; where rows and columns are

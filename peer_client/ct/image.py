@@ -1,9 +1,11 @@
-"""Read pictures (PNG, JPEG) as grey, and lesion masks beside them.
+"""Read pictures (PNG, JPEG) as grey, and lesion masks beside them: what is shown is what is read.
 
-Colour pictures become grey by Pillow's luminance (ITU-R 601-2); 16-bit pictures are scaled
-by their own least and greatest value. Refused: other formats, empty or truncated files,
-pictures below 32 or above 8192 pixels a side, masks of another size than their picture, and
-masks with values other than 0, 1, 2, 3 (or 0 and 255).
+Colour pictures, palettes and CMYK become grey by Pillow's luminance (ITU-R 601-2); what is
+transparent lies on black; the orientation that a picture gives (EXIF) is applied. 16-bit
+pictures are scaled by the range of their levels without outliers (`peer_client.ct.grey_range`).
+Refused: other formats, empty or truncated files, pictures below 32 or above 8192 pixels a side,
+masks of another size than their picture, in colours, or with values other than classes
+(`peer_client.ct.mask_values`).
 """
 
 from __future__ import annotations
@@ -18,9 +20,11 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from peer_client.ct.errors import ImageError, MaskError
+from peer_client.ct.grey_range import to_grey
+from peer_client.ct.mask_values import mask_classes, palette_classes
 
 SIDE_MIN_PX: Final = 32
 SIDE_MAX_PX: Final = 8192
@@ -28,12 +32,7 @@ SIDE_MAX_PX: Final = 8192
 FILE_BYTES_MAX: Final = 192 * 1024 * 1024
 _FORMATS: Final = ("PNG", "JPEG")
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
-
-#: Values of a lesion mask.
-BACKGROUND: Final = 0
-GROUND_GLASS: Final = 1
-CONSOLIDATION: Final = 2
-LESION: Final = 3  # of a kind that is not told
+_WIDE_MODES: Final = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,14 +80,12 @@ def decode_image(raw: bytes, *, name: str) -> Image2D:
     Raises:
         ImageError: The bytes are not a picture of an allowed size.
     """
-    levels = _decode(raw, name)
+    levels = _shown(_decode(raw, name))
     if levels.dtype == np.uint8:
         return Image2D((levels.astype(np.float32) / np.float32(255)).astype(np.float32))
-    low, high = float(levels.min()), float(levels.max())
-    if not (np.isfinite(low) and np.isfinite(high)):
+    if not np.isfinite(levels).all():
         raise ImageError(f"{name} holds values that are not numbers")
-    scale = high - low if high > low else 1.0
-    return Image2D(((levels.astype(np.float64) - low) / scale).astype(np.float32))
+    return Image2D(to_grey(levels))
 
 
 def read_mask(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -119,22 +116,23 @@ def decode_mask(raw: bytes, size: tuple[int, int], *, name: str) -> NDArray[np.u
         MaskError: The bytes are no picture, of another size, or hold other values.
     """
     try:
-        levels = _decode(raw, name, palette_as_is=True)
+        picture = _decode(raw, name)
     except ImageError as error:
         raise MaskError(f"mask {error}") from error
-    if levels.shape != size:
+    if (picture.height, picture.width) != size:
         raise MaskError(
-            f"mask {name} has {levels.shape[0]} x {levels.shape[1]} pixels, "
+            f"mask {name} has {picture.height} x {picture.width} pixels, "
             f"its picture {size[0]} x {size[1]}"
         )
-    values = np.unique(levels)
-    if np.isin(values, (BACKGROUND, GROUND_GLASS, CONSOLIDATION, LESION)).all():
-        return levels.astype(np.uint8)
-    if np.isin(values, (0, 255)).all():
-        return np.where(levels > 0, LESION, BACKGROUND).astype(np.uint8)
-    raise MaskError(
-        f"mask {name} holds the value {int(values[-1])}; allowed are 0 to 3, or 0 and 255"
-    )
+    if picture.mode == "P":
+        return palette_classes(np.asarray(picture).copy(), _palette(picture), name)
+    if picture.mode not in ("1", "L", "LA", *_WIDE_MODES):
+        colours = np.asarray(picture.convert("RGB"))
+        if (colours != colours[:, :, :1]).any():
+            raise MaskError(
+                f"mask {name} is in colours", "Save it as 8-bit grey levels 0 to 3, or 0 and 255."
+            )
+    return mask_classes(_shown(picture), name)
 
 
 def _read(path: Path) -> bytes:
@@ -146,8 +144,8 @@ def _read(path: Path) -> bytes:
         raise ImageError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _decode(raw: bytes, name: str, *, palette_as_is: bool = False) -> NDArray[Any]:
-    """Return the levels, shape (height, width): uint8, or the wide integers of 16-bit files."""
+def _decode(raw: bytes, name: str) -> Image.Image:
+    """Return the picture, unpacked and in the orientation that it gives."""
     if not raw:
         raise ImageError(f"{name} is empty")
     _check_declared(raw, name)
@@ -157,19 +155,51 @@ def _decode(raw: bytes, name: str, *, palette_as_is: bool = False) -> NDArray[An
             # ourselves; a program that turns warnings into errors must not see them as crashes.
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(raw), formats=_FORMATS) as opened:
-                width, height = opened.size
-                _check_sides(height, width, name)
-                if opened.mode in ("I", "I;16", "I;16B", "I;16L", "I;16N", "F"):
-                    return np.asarray(opened).copy()
-                if palette_as_is and opened.mode == "P":
-                    return np.asarray(opened).copy()
-                return np.asarray(opened.convert("L")).copy()
+                _check_sides(opened.height, opened.width, name)
+                opened.load()
+                return ImageOps.exif_transpose(opened)
     except ImageError:
         raise
     # Pillow's decoders meet hostile bytes with whatever comes first (OSError, SyntaxError,
     # ValueError, struct.error, zlib.error, MemoryError ...), so all of it is translated here.
     except Exception as error:
         raise ImageError(f"{name} is not a readable PNG or JPEG picture") from error
+
+
+def _shown(picture: Image.Image) -> NDArray[Any]:
+    """Return what a picture shows on black, as levels of shape (height, width).
+
+    uint8, or the wide integers of 16-bit grey files.
+    """
+    if picture.mode in _WIDE_MODES:
+        levels = np.asarray(picture).copy()
+        if isinstance(clear := picture.info.get("transparency"), int):
+            levels[levels == clear] = 0
+        return levels
+    if picture.has_transparency_data:
+        parts = np.asarray(picture.convert("RGBA")).astype(np.float32)
+        picture = Image.fromarray(_on_black(parts))
+    # By way of RGB: Pillow takes CMYK to grey without its black.
+    colours = picture.convert("RGB") if picture.mode == "CMYK" else picture
+    return np.asarray(colours.convert("L")).copy()
+
+
+def _on_black(parts: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return the colours of red, green, blue and opacity (0 to 255, last axis) over black."""
+    return np.rint(parts[..., :3] * (parts[..., 3:] / 255)).astype(np.uint8)
+
+
+def _palette(picture: Image.Image) -> NDArray[np.uint8]:
+    """Return the colour that each index of a palette shows on black, shape (n, 3)."""
+    colours = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    opacity = np.full(len(colours), 255, np.float32)
+    clear = picture.info.get("transparency")
+    if isinstance(clear, bytes):  # PNG 3rd edition, 11.3.1.1: one byte for each of the first
+        given = np.frombuffer(clear, np.uint8)[: len(colours)]
+        opacity[: len(given)] = given
+    elif isinstance(clear, int) and clear < len(colours):
+        opacity[clear] = 0
+    return _on_black(np.column_stack([colours.astype(np.float32), opacity]))
 
 
 def _check_sides(height: int, width: int, name: str) -> None:

@@ -4,13 +4,13 @@ Columns `part, file, mask, label, patient, site` are required; `fold` is optiona
 other column is ignored. A row that is wrong stops the reading and is named by its line; a file
 that a row names and that is not there counts as wrong. Nothing is guessed: a row without a
 patient is refused, because only patients make honest splits. File names may not leave the
-data folder.
+data folder. How spreadsheets write a table is `peer_client.ct.spreadsheet`'s business.
 """
 
 from __future__ import annotations
 
-import csv
-import io
+import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,11 +18,13 @@ from typing import Final
 
 from peer_client.ct.errors import DataFolderError, IndexFileError
 from peer_client.ct.links import check_links
+from peer_client.ct.spreadsheet import TableError, read_table
 
 INDEX_NAME: Final = "index.csv"
 REQUIRED_COLUMNS: Final = ("part", "file", "mask", "label", "patient", "site")
 #: Above this the file is not an index that a person or our programs wrote.
 INDEX_BYTES_MAX: Final = 256 * 1024 * 1024
+_WHOLE: Final = re.compile(r"[0-9]{1,6}([.,]0{1,6})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +78,12 @@ def read_index(folder: Path) -> tuple[Item, ...]:
             f"cannot read {path}: {error.strerror or error}. A data folder holds an index.csv"
         ) from error
     try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise IndexFileError(
-            f"{path} is not UTF-8 text (byte {error.start})", hint="Save the file as UTF-8."
-        ) from error
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    items: list[Item] = []
-    try:
-        header = tuple(reader.fieldnames or ())
-        _check_header(path, header)
-        # A quoted field may hold line ends, so the reader's own line number is the last of a row.
-        for row in reader:
-            items.append(_item(folder, row, reader.line_num))
-    except csv.Error as error:
-        # The reader counts whole rows; the wrong one begins on the next line.
-        line = reader.line_num + 1
-        raise IndexFileError(f"{path} line {line}: {error}", line) from error
+        header, rows = read_table(raw)
+    except TableError as error:
+        line = f" line {error.line}" if error.line else ""
+        raise IndexFileError(f"{path}{line}: {error}", error.line, error.hint) from error
+    _check_header(path, header)
+    items = [_item(folder, row, line) for line, row in rows]
     if not items:
         raise IndexFileError(f"{path} has a header and no rows", 1)
     return tuple(items)
@@ -110,19 +101,14 @@ def _check_header(path: Path, header: tuple[str, ...]) -> None:
             f"{path} line 1: missing column{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
             1,
         )
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise IndexFileError(f"{path} line 1: column {twice[0]!r} appears twice", 1)
 
 
-def _item(folder: Path, row: Mapping[str | None, str | list[str] | None], line: int) -> Item:
-    fields: dict[str, str] = {}
-    for key, value in row.items():
-        if key is None or not (value is None or isinstance(value, str)):
-            raise IndexFileError(f"{INDEX_NAME} line {line}: more fields than columns", line)
-        if value is None and key in REQUIRED_COLUMNS:
+def _item(folder: Path, row: Mapping[str, str], line: int) -> Item:
+    # Spreadsheets and file systems write one and the same name composed or decomposed.
+    fields = {key: unicodedata.normalize("NFC", value) for key, value in row.items()}
+    for key in REQUIRED_COLUMNS:
+        if key not in fields:
             raise IndexFileError(f"{INDEX_NAME} line {line}: the field {key!r} is missing", line)
-        fields[key] = (value or "").strip()
     for key in ("part", "file", "patient"):
         if not fields[key]:
             raise IndexFileError(f"{INDEX_NAME} line {line}: {key!r} is empty", line)
@@ -144,12 +130,13 @@ def _item(folder: Path, row: Mapping[str | None, str | list[str] | None], line: 
 def _whole(text: str, column: str, line: int, *, allowed: tuple[int, ...] | None) -> int | None:
     if not text:
         return None
-    # int() would take "1_0", " 1" and other digits; an index holds plain ones.
-    if not (text.isascii() and text.isdigit() and len(text) <= 6):
+    # Spreadsheets give whole numbers decimals, with a point or a comma. int() would take "1_0",
+    # other digits and signs; an index holds plain ones.
+    if not (text.isascii() and _WHOLE.fullmatch(text)):
         raise IndexFileError(
             f"{INDEX_NAME} line {line}: {column} is {text!r}, not a whole number", line
         )
-    number = int(text)
+    number = int(re.split("[.,]", text)[0])
     if allowed is not None and number not in allowed:
         choices = " or ".join(str(choice) for choice in allowed)
         raise IndexFileError(
@@ -158,18 +145,37 @@ def _whole(text: str, column: str, line: int, *, allowed: tuple[int, ...] | None
     return number
 
 
+def written_as(folder: Path, name: PurePosixPath) -> Path | None:
+    """Return the path of a name as the file system writes it, or None where it is not there.
+
+    Some file systems and copying programs decompose letters with marks (Unicode NFD), so a name
+    that is not there as it is written is looked for by its composed form.
+    """
+    path = folder
+    try:
+        for part in name.parts:
+            here = path / part
+            if not here.exists():
+                composed = unicodedata.normalize("NFC", part)
+                others = [each.name for each in path.iterdir()] if path.is_dir() else []
+                same = [each for each in others if unicodedata.normalize("NFC", each) == composed]
+                if not same:
+                    return None
+                here = path / same[0]
+            path = here
+        return path
+    except OSError:  # e.g. a name longer than the file system allows
+        return None
+
+
 def _inside(folder: Path, name: str, line: int) -> Path:
     pure = PurePosixPath(name)
     if pure.is_absolute() or ".." in pure.parts or "\\" in name or "\0" in name:
         raise IndexFileError(
             f"{INDEX_NAME} line {line}: {name!r} is not a path inside the data folder", line
         )
-    path = folder / pure
-    try:
-        there = path.exists()
-    except OSError:  # e.g. a name longer than the file system allows
-        there = False
-    if not there:
+    path = written_as(folder, pure)
+    if path is None:
         raise IndexFileError(
             f"{INDEX_NAME} line {line}: {name!r} is not in the data folder",
             line,

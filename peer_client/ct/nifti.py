@@ -12,6 +12,9 @@ import gzip
 import os
 import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +24,15 @@ from numpy.typing import NDArray
 
 from peer_client.ct.byte_limits import NIFTI_OFFSET_MAX
 from peer_client.ct.errors import CacheError, MaskError, VolumeError
-from peer_client.ct.volume import CtVolume, check_volume_bytes, checked_volume
+from peer_client.ct.mask_values import mask_classes
+from peer_client.ct.volume import (
+    CtVolume,
+    check_volume_bytes,
+    checked_volume,
+    is_air,
+    is_hounsfield,
+    whole_hu,
+)
 
 # nibabel is typed in part only; what comes out of it is checked here by hand.
 nibabel: Any = _nibabel
@@ -35,6 +46,33 @@ _NIFTI1_BYTES: Final = 348
 _NIFTI2_BYTES: Final = 540
 #: Programs round affines to float32; a voxel has 0.5 mm and more.
 _MASK_OFF_MM: Final = 0.2
+#: A mask has at most four classes; a scan that was named as a mask has thousands of values.
+_MASK_VALUES_MAX: Final = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Opened:
+    """A checked file, its voxels still packed.
+
+    Attributes:
+        path: The file.
+        values: nibabel's array proxy; slices of it are read when they are asked for.
+        shape: Lengths of its three axes.
+        affine: From its axes to mm.
+        is_int16: Whether its levels are 16-bit integers as stored.
+    """
+
+    path: Path
+    values: Any
+    shape: tuple[int, int, int]
+    affine: NDArray[np.float64]
+    is_int16: bool
+
+    def slabs(self) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Yield the planes of the last axis with their positions, one at a time."""
+        rest = (0,) * (len(self.values.shape) - 3)
+        for position in range(self.shape[2]):
+            yield position, np.asarray(self.values[(..., position, *rest)])
 
 
 def read_nifti(path: Path) -> CtVolume:
@@ -44,20 +82,19 @@ def read_nifti(path: Path) -> CtVolume:
         path: A .nii or .nii.gz file of a CT.
 
     Returns:
-        The volume; HU where some voxels are below -300, as every CT in HU has, else grey.
+        The volume; HU where a share of the voxels is below -300, as air and lung are, else grey.
 
     Raises:
         VolumeError: See the module.
     """
-    values, affine = _load(path)
-    source = orientations.io_orientation(affine)
-    columns_first, placed = _turned(values, affine, orientations.axcodes2ornt(_AXES))
-    spacing = np.linalg.norm(placed[:3, :3], axis=0)
+    with _opened(path) as opened:
+        values, is_hu = _levels(opened)
+    source = orientations.io_orientation(opened.affine)
+    columns_first, placed = _turned(values, opened.affine, orientations.axcodes2ornt(_AXES))
     return checked_volume(
         np.ascontiguousarray(columns_first.transpose(2, 1, 0)),
-        (float(spacing[2]), float(spacing[1]), float(spacing[0])),
         placed,
-        is_hu=None,
+        is_hu=is_hu,
         source="nifti",
         name=str(path),
         axes="".join(orientations.ornt2axcodes(source)),
@@ -71,42 +108,103 @@ def read_nifti_mask(path: Path, volume: CtVolume) -> NDArray[np.uint8]:
         MaskError: It cannot be read, lies on another grid, or holds other values.
     """
     try:
-        values, affine = _load(path)
+        with _opened(path) as opened:
+            values = _mask_values(opened)
     except VolumeError as error:
         raise MaskError(f"mask {error}", "Masks of volumes are NIfTI files.") from error
-    columns_first, placed = _turned(values, affine, orientations.io_orientation(volume.affine))
+    columns_first, placed = _turned(
+        values, opened.affine, orientations.io_orientation(volume.affine)
+    )
     mask = columns_first.transpose(2, 1, 0)
     if mask.shape != volume.voxels.shape:
         raise MaskError(f"mask {path} has {mask.shape} voxels, its volume {volume.voxels.shape}")
     corners = np.array([[0, 0, 0, 1], [*(length - 1 for length in columns_first.shape), 1]]).T
     if float(np.abs((placed - volume.affine) @ corners).max()) > _MASK_OFF_MM:
         raise MaskError(f"mask {path} lies elsewhere in the patient than its volume")
-    found = np.unique(mask)
-    if not np.isin(found, (0, 1, 2, 3)).all():
-        raise MaskError(f"mask {path} holds the value {found[-1]:g}; allowed are 0 to 3")
     return np.ascontiguousarray(mask, np.uint8)
 
 
-def _load(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Return the values, three axes as stored, and the affine, both checked."""
+def _levels(opened: _Opened) -> tuple[NDArray[Any], bool]:
+    """Return the levels, three axes as stored, and whether they are HU.
+
+    As whole HU in 16 bits where they are HU, so that a volume takes two bytes a voxel whatever its
+    number type; as they are where they are grey.
+    """
+    values = np.empty(opened.shape, np.int16, order="F")
+    air = 0
+    exact = True
+    for position, slab in opened.slabs():
+        if not np.isfinite(slab).all():
+            raise VolumeError(f"{opened.path} holds values that are not numbers")
+        air += int(is_air(slab).sum())
+        values[:, :, position] = whole_hu(slab)
+        exact = exact and (opened.is_int16 or bool((values[:, :, position] == slab).all()))
+    is_hu = is_hounsfield(values.size, air)
+    if is_hu or exact:
+        return values, is_hu
+    check_volume_bytes(f"{opened.path}, grey,", opened.shape, 4)
+    levels = np.empty(opened.shape, np.float32, order="F")
+    for position, slab in opened.slabs():
+        levels[:, :, position] = slab
+    return levels, False
+
+
+def _mask_values(opened: _Opened) -> NDArray[np.uint8]:
+    """Return the classes of a mask, three axes as stored."""
+    found: set[float] = set()
+    whole = np.empty(opened.shape, np.uint16, order="F")
+    for position, slab in opened.slabs():
+        distinct = np.unique(slab)
+        found.update(distinct[:_MASK_VALUES_MAX].tolist())
+        if len(distinct) > _MASK_VALUES_MAX or len(found) > _MASK_VALUES_MAX:
+            mask_classes(np.array(sorted(found)), str(opened.path))
+            raise MaskError(f"mask {opened.path} holds more than {_MASK_VALUES_MAX} values")
+        whole[:, :, position] = np.rint(np.clip(np.nan_to_num(slab), 0, 65535))
+    values = np.array(sorted(found))
+    classes = mask_classes(values, str(opened.path))
+    table = np.zeros(65536, np.uint8)
+    table[np.rint(values).astype(np.int64)] = classes
+    return np.asarray(table[whole])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[_Opened]:
+    """Open a file, its header checked; errors of what is read of it become sentences."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             _check_beginning(path)
-            image = nibabel.load(path)
+            # Kept open: a packed file is unpacked once, not from its start for each plane.
+            image = nibabel.load(path, keep_file_open=True)
             shape = tuple(int(length) for length in image.shape)
             affine = np.asarray(image.affine, np.float64)
-            # Levels that are rescaled become float64.
             scaled = (image.dataobj.slope, image.dataobj.inter) != (1, 0)
-            _check(path, shape, affine, image.get_data_dtype(), scaled=scaled)
-            return np.asarray(image.dataobj).reshape(shape[:3]), affine
-    except VolumeError:
+            dtype = image.get_data_dtype()
+            _check(path, shape, affine, dtype)
+            _check_length(path, shape, dtype, image.dataobj.offset)
+            yield _Opened(
+                path,
+                image.dataobj,
+                (shape[0], shape[1], shape[2]),
+                affine,
+                not scaled and dtype == np.int16,
+            )
+    except (VolumeError, MaskError):
         raise
     # Damaged headers and truncated streams fail in many ways inside nibabel, gzip and zlib.
     except Exception as error:
         raise VolumeError(
             f"{path} is not a readable NIfTI file ({type(error).__name__})"
         ) from error
+
+
+def _check_length(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], offset: int) -> None:
+    """Refuse an unpacked file that is shorter than it says, before room is made for its voxels."""
+    needed = int(offset) + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    if not path.name.lower().endswith(".gz") and path.stat().st_size < needed:
+        raise VolumeError(
+            f"{path} ends early: it has {path.stat().st_size} bytes, its header gives {needed}"
+        )
 
 
 def _check_beginning(path: Path) -> None:
@@ -205,8 +303,6 @@ def _check(
     shape: tuple[int, ...],
     affine: NDArray[np.float64],
     dtype: np.dtype[np.generic],
-    *,
-    scaled: bool,
 ) -> None:
     if len(shape) < 3 or any(length != 1 for length in shape[3:]):
         raise VolumeError(f"{path} has the shape {shape}; a CT volume has 3 dimensions")
@@ -214,7 +310,7 @@ def _check(
         raise VolumeError(f"{path} holds {dtype}, not grey levels")
     if min(shape[:3]) < 1:
         raise VolumeError(f"{path} has the shape {shape}")
-    check_volume_bytes(str(path), shape, max(dtype.itemsize, 8 if scaled else 4))
+    check_volume_bytes(str(path), shape, 2)
     if affine.shape != (4, 4) or not np.isfinite(affine).all():
         raise VolumeError(f"{path} has no usable affine")
     lengths = np.linalg.norm(affine[:3, :3], axis=0)

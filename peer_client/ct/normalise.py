@@ -24,7 +24,7 @@ from peer_client.ct.image import Image2D
 from peer_client.ct.lung_field import LungField, find_lung_field
 
 #: Changes whenever the same picture would be normalised to other values; part of cache keys.
-NORMALISATION_VERSION: Final = 2
+NORMALISATION_VERSION: Final = 3
 
 #: Aerated lung and muscle. Lung density at inspiration has its mode between -900 and -800 HU,
 #: unenhanced muscle and blood between 30 and 60 HU.

@@ -13,7 +13,7 @@ import numpy as np
 from peer_client.ct.byte_limits import VOLUME_BYTES_MAX
 from peer_client.ct.errors import VolumeError
 from peer_client.ct.volume import CtVolume, check_volume_bytes, checked_volume
-from peer_client.stored_arrays import ArraysRefusedError, check_array_header
+from peer_client.storage.arrays import ArraysRefusedError, check_array_header
 
 
 def read_npz(path: Path) -> CtVolume:
@@ -39,7 +39,7 @@ def read_npz(path: Path) -> CtVolume:
                 )
             for name in sorted({"hu.npy", "spacing_mm.npy"} & set(archive.namelist())):
                 shape, dtype = check_array_header(archive, name)
-                check_volume_bytes(f"{path}: {name}", shape, max(dtype.itemsize, 4))
+                check_volume_bytes(f"{path}: {name}", shape, dtype.itemsize)
         # Opened here: numpy leaves the file open where it is damaged.
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
             missing = [key for key in ("hu", "spacing_mm") if key not in stored.files]
@@ -59,6 +59,4 @@ def read_npz(path: Path) -> CtVolume:
         raise VolumeError(f"{path}: spacing_mm must be three numbers (z, y, x)")
     z, y, x = (float(step) for step in spacing)
     affine = np.diag([-x, -y, -z, 1.0])
-    return checked_volume(
-        hu, (z, y, x), affine, is_hu=True, source="npz", name=str(path), axes="LPI"
-    )
+    return checked_volume(hu, affine, is_hu=True, source="npz", name=str(path), axes="LPI")

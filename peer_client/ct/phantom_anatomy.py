@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peer_client.ct.grid import resized
-from peer_client.ct.image import CONSOLIDATION, GROUND_GLASS
+from peer_client.ct.mask_values import CONSOLIDATION, GROUND_GLASS
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]

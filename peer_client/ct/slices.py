@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peer_client.ct.cache import cache_key, read_cached, write_cached
-from peer_client.ct.errors import ImageError, NormalisationError
+from peer_client.ct.errors import ImageError, NormalisationError, VolumeError
 from peer_client.ct.fingerprint import FINGERPRINT_BYTES, fingerprint
+from peer_client.ct.folder_input import folder_input, is_own_output, is_picture
 from peer_client.ct.grid import resized_mask
 from peer_client.ct.image import FILE_BYTES_MAX, Image2D, decode_image, decode_mask
 from peer_client.ct.index import Item
-from peer_client.ct.links import files_inside
 from peer_client.ct.mapper import mapper
 from peer_client.ct.normalise import NORMALISATION_VERSION, to_network_input
 from peer_client.ct.volume import CtVolume
@@ -31,7 +31,6 @@ from peer_client.ct.volume_files import read_mask_of, read_volume
 #: Called with (items done, items in all) while slices are made.
 Progress = Callable[[int, int], None]
 SHARD_ITEMS: Final = 256
-PICTURE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg"})
 #: Slices taken from each volume.
 VOLUME_SLICES: Final = 16
 #: Changes with the layout of a shard.
@@ -188,6 +187,8 @@ def _normalised(items: Sequence[Item], options: SliceOptions) -> Slices:
 def _pictures(item: Item) -> Iterator[tuple[Image2D, NDArray[np.uint8] | None]]:
     """Yield each picture of an item with its mask, or None where it has none."""
     if is_picture(item.path):
+        if is_own_output(item.path):
+            raise ImageError(f"index.csv line {item.line}: {item.name} was written by predict")
         image = decode_image(_bytes(item.path, item), name=item.name)
         mask = None
         if item.mask_path is not None:
@@ -200,11 +201,6 @@ def _pictures(item: Item) -> Iterator[tuple[Image2D, NDArray[np.uint8] | None]]:
     masks = None if item.mask_path is None else read_mask_of(item.mask_path, volume)
     for position in spaced_slices(volume, VOLUME_SLICES):
         yield volume.slice(position), None if masks is None else masks[position]
-
-
-def is_picture(path: Path) -> bool:
-    """Return whether a path names a picture; anything else is read as a volume."""
-    return path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def spaced_slices(volume: CtVolume, count: int) -> tuple[int, ...]:
@@ -238,15 +234,27 @@ def _bytes(path: Path, item: Item) -> bytes:
 
 
 def _source_digest(item: Item) -> str:
-    """SHA-256 of the files of an item, by content."""
+    """SHA-256 of the files that an item is read from, by content."""
     digest = hashlib.sha256()
-    files = files_inside(item.path, item.path.rglob("*")) if item.path.is_dir() else [item.path]
-    for path in files:
-        digest.update(hashlib.sha256(_bytes(path, item)).digest())
+    paths = folder_input(item.path).dicom if item.path.is_dir() else (item.path,)
+    for path in paths:
+        digest.update(_file_digest(path, item))
     digest.update(b"mask" if item.mask_path is not None else b"none")
     if item.mask_path is not None:
-        digest.update(hashlib.sha256(_bytes(item.mask_path, item)).digest())
+        digest.update(_file_digest(item.mask_path, item))
     return digest.hexdigest()
+
+
+def _file_digest(path: Path, item: Item) -> bytes:
+    """SHA-256 of a file, read in pieces: a volume may have gigabytes."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:
+        kind = ImageError if is_picture(path) else VolumeError
+        raise kind(
+            f"index.csv line {item.line}: cannot read {path}: {error.strerror or error}"
+        ) from error
 
 
 def _fields(made: Slices) -> dict[str, NDArray[Any]]:

@@ -55,6 +55,16 @@ def test_error_is_json_for_programs(run) -> None:
     assert json.loads(found.stdout)["error"] == 14
 
 
+def test_output_that_is_a_folder_is_no_full_disk(run, tmp_path: Path) -> None:
+    run("init")
+
+    found = run("profile", "ucsd", "--output", str(tmp_path))
+
+    assert found.exit_code == 96
+    assert "Is a directory" in found.stderr
+    assert "space" not in found.stderr
+
+
 def test_init_then_env_and_profile(run, tmp_path: Path) -> None:
     assert run("init", "--port-base", "20000").exit_code == 0
 
@@ -96,7 +106,7 @@ def test_unwritable_root_is_a_sentence(run, tmp_path: Path) -> None:
 
     found = run("init", "--root", str(tmp_path / "file" / "root"))
 
-    assert found.exit_code == 10
+    assert found.exit_code == 96
     assert "Not a directory" in found.stderr
 
 
@@ -105,7 +115,8 @@ def test_down_without_an_answer_deletes_nothing(run, tmp_path: Path) -> None:
 
     refused = run("down", input="n\n")
 
-    assert refused.exit_code == 1
+    assert refused.exit_code == 130
+    assert "stopped" in refused.stderr
     assert (tmp_path / "root" / "ucsd" / "ca" / "ca.key").exists()
     assert run("down", "--yes").exit_code == 0
     assert list((tmp_path / "root").iterdir()) == []

@@ -20,7 +20,7 @@ from network.consortium.genesis import OrderingSettings, channel_configuration
 from network.consortium.lifecycle import CommittedDefinition, wanted_definition
 from network.consortium.member import MemberDirectory
 from network.consortium.nodes import nodes_of
-from network.consortium.ordering import Ordering, read_ordering
+from network.consortium.ordering import OrderingService, read_ordering
 from network.consortium.package import build_package
 from network.consortium.policies import hospital_collections
 from network.consortium.topology import Topology
@@ -236,8 +236,10 @@ def config_block(kind: str, msps: list[str]) -> bytes:
 
 
 def test_ordering_is_read_from_a_configuration_block() -> None:
-    assert read_ordering(config_block("BFT", ["B", "A", "A"])) == Ordering("BFT", ("A", "A", "B"))
-    assert read_ordering(config_block("etcdraft", [])) == Ordering("etcdraft", ())
+    assert read_ordering(config_block("BFT", ["B", "A", "A"])) == OrderingService(
+        "BFT", ("A", "A", "B")
+    )
+    assert read_ordering(config_block("etcdraft", [])) == OrderingService("etcdraft", ())
 
 
 @pytest.mark.parametrize("block", [b"", b"\xff", common_pb2.Block().SerializeToString()])

@@ -32,13 +32,13 @@ def test_png_levels_become_shares_of_255() -> None:
 
 def test_colour_and_alpha_become_grey() -> None:
     colour = np.dstack([RAMP] * 3)
-    alpha = np.dstack([RAMP, RAMP, RAMP, np.full_like(RAMP, 128)])
+    alpha = np.dstack([RAMP, RAMP, RAMP, np.full_like(RAMP, 255)])
 
     np.testing.assert_allclose(decode_image(encoded(colour), name="x").pixels * 255, RAMP, atol=1)
     np.testing.assert_allclose(decode_image(encoded(alpha), name="x").pixels * 255, RAMP, atol=1)
 
 
-def test_16_bit_pictures_are_scaled_by_their_own_range() -> None:
+def test_16_bit_pictures_are_scaled_by_the_range_of_their_levels() -> None:
     wide = RAMP.astype(np.uint16) * 100 + 1000
 
     pixels = decode_image(encoded(wide), name="x").pixels

@@ -12,6 +12,7 @@ import pytest
 
 from peer_client.ct.errors import CacheError, MaskError, VolumeError
 from peer_client.ct.nifti import write_nifti
+from peer_client.ct.normalise import to_network_input
 from peer_client.ct.volume_files import read_mask_of, read_volume
 
 
@@ -342,3 +343,79 @@ def test_lung_slices_leave_out_what_shows_no_lungs(scan) -> None:
     assert len(positions) >= 6
     assert 0 not in positions  # above the apex
     assert positions == tuple(range(positions[0], positions[-1] + 1))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "white", "slope"),
+    [(np.uint8, 255, None), (np.float32, 255, None), (np.uint16, 65535, None), (np.uint8, 51, 5)],
+)
+def test_white_in_a_volumes_mask_is_a_lesion_of_no_told_kind(
+    tmp_path, scan, dtype, white: int, slope
+) -> None:
+    volume, mask = scan
+    values = np.where(mask > 0, white, 0).astype(dtype).transpose(2, 1, 0)
+    image = nibabel.Nifti1Image(values, volume.affine)
+    if slope:
+        image.header.set_slope_inter(slope, 0)
+    nibabel.save(image, tmp_path / "mask.nii.gz")
+
+    read = read_mask_of(tmp_path / "mask.nii.gz", volume)
+
+    np.testing.assert_array_equal(read, np.where(mask > 0, 3, 0))
+
+
+@pytest.mark.parametrize("slope", [0.1, 1 / 3, 2.0])
+def test_a_scaled_mask_holds_the_classes_that_its_scale_gives(tmp_path, scan, slope) -> None:
+    volume, mask = scan
+    stored = np.rint(mask / slope).astype(np.int16) if slope < 1 else (mask // 2).astype(np.int16)
+    image = nibabel.Nifti1Image(stored.transpose(2, 1, 0), volume.affine)
+    image.header.set_slope_inter(slope, 0)
+    nibabel.save(image, tmp_path / "mask.nii")
+
+    wanted = mask if slope < 1 else mask // 2 * 2
+    np.testing.assert_array_equal(read_mask_of(tmp_path / "mask.nii", volume), wanted)
+
+
+@pytest.mark.parametrize("values", [0.4, np.nan, -1, 128])
+def test_a_mask_of_other_values_is_refused_with_one_of_them(tmp_path, scan, values) -> None:
+    volume, mask = scan
+    odd = np.where(mask > 0, values, 0).astype(np.float32).transpose(2, 1, 0)
+    nibabel.save(nibabel.Nifti1Image(odd, volume.affine), tmp_path / "mask.nii")
+
+    with pytest.raises(MaskError, match=r"0\.4|not numbers|-1|128"):
+        read_mask_of(tmp_path / "mask.nii", volume)
+
+
+def test_a_scan_named_as_a_mask_is_refused(tmp_path, scan) -> None:
+    volume, _ = scan
+    values = np.arange(volume.voxels.size, dtype=np.int32).reshape(volume.voxels.shape[::-1])
+    image = nibabel.Nifti1Image(values, volume.affine)
+    nibabel.save(image, tmp_path / "mask.nii")
+
+    with pytest.raises(MaskError, match="holds the value 8"):
+        read_mask_of(tmp_path / "mask.nii", volume)
+
+
+@pytest.mark.parametrize("outlier", [-1000, 60000])
+def test_one_voxel_does_not_decide_how_grey_volumes_are_scaled(tmp_path, scan, outlier) -> None:
+    levels = (scan[0].voxels.astype(np.int32) + 1024).transpose(2, 1, 0)
+    volumes = []
+    for name, value in (("plain", levels[0, 0, 0]), ("hot", outlier)):
+        levels[0, 0, 0] = value
+        nibabel.save(nibabel.Nifti1Image(levels, np.eye(4)), tmp_path / f"{name}.nii")
+        volumes.append(read_volume(tmp_path / f"{name}.nii"))
+
+    assert not any(volume.is_hu for volume in volumes)
+    inputs = [to_network_input(volume.slice(3), size_px=64).pixels for volume in volumes]
+    assert float(np.abs(inputs[0] - inputs[1]).mean()) < 0.02
+
+
+def test_a_float_volume_is_held_as_whole_hounsfield_units(tmp_path, scan) -> None:
+    values = scan[0].voxels.astype(np.float64).transpose(2, 1, 0) + 0.25
+    nibabel.save(nibabel.Nifti1Image(values, scan[0].affine), tmp_path / "scan.nii")
+
+    volume = read_volume(tmp_path / "scan.nii")
+
+    assert volume.is_hu
+    assert volume.voxels.dtype == np.int16
+    np.testing.assert_array_equal(volume.voxels, scan[0].voxels[::-1])
