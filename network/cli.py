@@ -29,6 +29,7 @@ from network.consortium.environment import (
 from network.consortium.founding import found_alone, found_consortium, with_port_base
 from network.consortium.leftovers import prune_builds, prune_logs
 from network.consortium.member import CHAINCODE, ORDERER, PEER, TOPOLOGY_FILE
+from network.consortium.member_lock import held
 from network.consortium.nodes import Host
 from network.consortium.status import MemberStatus, consortium_status
 from network.consortium.topology import Topology
@@ -223,8 +224,9 @@ def validate(config: Path, as_json: bool) -> None:
 def up(foreground: bool, members: tuple[str, ...], root: Path, as_json: bool) -> None:
     """Bring the members up, in the background, and return when all is ready.
 
-    Safe to repeat: what runs is left alone, what is missing is started. If it fails or is
-    interrupted, what it started is stopped again.
+    Safe to repeat: what runs is left alone, what is missing is started. If a node cannot be
+    started, or on an interrupt, what it started is stopped again; if only the others are late,
+    everything goes on running.
     """
     directories = open_members(root, members)
     started = time.monotonic()
@@ -252,7 +254,8 @@ def up(foreground: bool, members: tuple[str, ...], root: Path, as_json: bool) ->
         except KeyboardInterrupt:
             click.echo("stopping", err=True)
         finally:
-            stop_members(directories)
+            with held(directories):
+                stop_members(directories)
 
 
 @main.command()
@@ -261,7 +264,8 @@ def up(foreground: bool, members: tuple[str, ...], root: Path, as_json: bool) ->
 def status(members: tuple[str, ...], root: Path, as_json: bool) -> None:
     """Show every member's nodes, height, leader, versions, approvals, ports and memory.
 
-    Ends with 15 when a node is not healthy.
+    Ends with 15 when a node is not healthy, or says so and stands still: behind the others, in
+    another view, or with requests that no block takes up.
     """
     found = consortium_status(open_members(root, members))
     if as_json:
@@ -301,6 +305,9 @@ def _print_status(found: tuple[MemberStatus, ...]) -> None:
                 " ".join(str(port) for port in node.ports.values()),
             )
     Console(width=None if sys.stdout.isatty() else 120).print(table)
+    for one in found:
+        for problem in one.problems:
+            click.echo(f"{one.member}: {problem}")
     leaders = {one.leader for one in found if one.leader}
     total = sum(node.resident_bytes for one in found for node in one.nodes)
     click.echo(
@@ -368,7 +375,9 @@ def profile(member: str, output: Path | None, root: Path, as_json: bool) -> None
 @_shared
 def stop(members: tuple[str, ...], root: Path, as_json: bool) -> None:
     """Stop the members' nodes; all data stays."""
-    count = stop_members(open_members(root, members))
+    directories = open_members(root, members)
+    with held(directories):
+        count = stop_members(directories)
     _say(as_json, {"stopped": count}, f"{count} nodes stopped; the data stays in {root}")
 
 
@@ -384,9 +393,10 @@ def down(yes: bool, root: Path, as_json: bool) -> None:
             abort=True,
             err=True,
         )
-    count = stop_members(directories)
-    for directory in directories:
-        shutil.rmtree(directory.path)
+    with held(directories):
+        count = stop_members(directories)
+        for directory in directories:
+            shutil.rmtree(directory.path)
     (root / TOPOLOGY_FILE).unlink()
     _say(as_json, {"stopped": count, "deleted": str(root)}, f"{count} nodes stopped, data deleted")
 

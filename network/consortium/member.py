@@ -101,6 +101,11 @@ class MemberDirectory:
         return self.path / "run" / f"{kind}.json"
 
     @property
+    def lock_file(self) -> Path:
+        """Return the file that a program locks while it starts or stops this member's nodes."""
+        return self.path / "run" / "lock"
+
+    @property
     def genesis_block(self) -> Path:
         """The channel's first block, the same for all members."""
         return self.path / "genesis.block"
