@@ -85,7 +85,8 @@ def test_an_error_of_ours_is_a_sentence_what_to_do_and_a_code() -> None:
     assert done.stdout == ""
     assert done.stderr == (
         "on the way\n"
-        "error 77: water everywhere\nWhat to do: close the tap.\nSee docs/errors/77.md\n"
+        "error 77: water everywhere\nWhat to do: close the tap.\n"
+        "More: `consortium explain 77` (docs/errors/77.md)\n"
     )
 
 
