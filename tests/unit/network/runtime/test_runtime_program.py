@@ -164,6 +164,8 @@ def test_signals_clean_up_and_have_a_sentence_and_a_code(number: int, code: int)
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[4])},
+        # Started in the background, a shell lets its programs ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
