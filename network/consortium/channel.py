@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 from fabric_protos.peer import query_pb2
 
@@ -22,6 +23,10 @@ from network.consortium.topology import Topology
 from network.errors import NetworkError
 from network.gateway.errors import PeerRefusedError
 from network.gateway.gateway import Gateway
+from network.gateway.settings import Timeouts
+
+#: A node that has not said its height after so many seconds is left out.
+HEIGHT_S: Final = 5.0
 
 
 def joined_channels(gateway: Gateway) -> tuple[str, ...]:
@@ -89,7 +94,7 @@ def read_ordering_node(directory: MemberDirectory, topology: Topology) -> Orderi
     """Ask a member's ordering node how it stands; what it does not answer is left empty."""
     member = topology.member(directory.name)
     try:
-        answer = Participation(directory, member).channel(topology.channel) or {}
+        answer = Participation(directory, member, HEIGHT_S).channel(topology.channel) or {}
     except (OSError, NetworkError):
         answer = {}
     metrics = Operations(directory, member.ports.orderer_operations).metrics()
@@ -114,9 +119,10 @@ def chain_level(directory: MemberDirectory, *, ask_others: bool) -> int:
         ask_others: Ask the other members' peers too: where this member is alone on its host, they
             alone show how far the chain is.
     """
-    gateways = [directory.connect_own("Admin")]
+    timeouts = Timeouts(process_s=HEIGHT_S)
+    gateways = [directory.connect_own("Admin", timeouts)]
     if ask_others:
-        gateways += directory.other_gateways("Admin")
+        gateways += directory.other_gateways("Admin", timeouts)
     try:
         with ThreadPoolExecutor(max_workers=len(gateways)) as pool:
             return max(pool.map(_height, gateways))

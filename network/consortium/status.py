@@ -53,7 +53,7 @@ class MemberStatus:
     chaincode: str | None  # name and version in force, by its own peer
     sequence: int | None
     approved: bool | None
-    ordering: OrderingNode | None  # None: it runs no ordering node
+    ordering: OrderingNode | None  # None: it runs no ordering node that answers
     last_block_age_s: float | None  # by its own peer; None where it does not answer
     problems: tuple[str, ...] = ()  # what stands still, and what to do
 
@@ -69,7 +69,8 @@ def member_status(
     topology = directory.topology()
     member = topology.member(directory.name)
     nodes = tuple(_node_status(node, topology) for node in nodes_of(directory, topology))
-    ordering = read_ordering_node(directory, topology) if member.orderer_hostname else None
+    orders = any(node.kind == ORDERER and node.state == "healthy" for node in nodes)
+    ordering = read_ordering_node(directory, topology) if orders else None
     view = ordering.view if ordering else None
     committed = None
     last_block_age_s = None
@@ -135,7 +136,7 @@ def judge(
         stall_s: See `ordering_problems`.
     """
     ages = [one.last_block_age_s for one in found if one.last_block_age_s is not None]
-    nodes = [one.ordering for one in found if one.ordering and _answers(one, ORDERER)]
+    nodes = [one.ordering for one in found if one.ordering]
     problems = ordering_problems(
         nodes, level=level, last_block_age_s=min(ages, default=None), stall_s=stall_s
     )
@@ -152,10 +153,6 @@ def judge(
         )
         judged.append(replace(one, nodes=states, problems=tuple(texts)))
     return tuple(judged)
-
-
-def _answers(one: MemberStatus, kind: str) -> bool:
-    return any(node.kind == kind and node.state == "healthy" for node in one.nodes)
 
 
 def _heights(found: Sequence[MemberStatus]) -> list[int]:

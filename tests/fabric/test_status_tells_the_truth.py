@@ -13,15 +13,20 @@ import pytest
 from network.consortium.bring_up import open_members
 from network.consortium.status import MemberStatus, consortium_status
 from network.errors import NetworkError
+from network.gateway.settings import Timeouts
 from tests.support.fabric_network import FabricNetwork, running_network
 
 pytestmark = pytest.mark.fabric
 
 
+#: As long as the ordering may stand still until the status shows it.
+SHORT = Timeouts(submit_s=15.0, commit_status_s=15.0)
+
+
 def put(network: FabricNetwork, value: str) -> str:
     """Write a value; return the error's name, empty where it was written."""
     try:
-        with network.member("ucsd").connect() as gateway:
+        with network.member("ucsd").connect_own("client", SHORT) as gateway:
             gateway.contract("rounds").submit("put", "key", value)
     except NetworkError as error:
         return type(error).__name__

@@ -88,7 +88,11 @@ def member(name: str, *, orderer_height: int, peer_height: int, state: str) -> M
         chaincode="rounds 1",
         sequence=1,
         approved=True,
-        ordering=OrderingNode(name, orderer_height, "consenter", (3, 1), 0),
+        ordering=(
+            OrderingNode(name, orderer_height, "consenter", (3, 1), 0)
+            if state == "healthy"
+            else None
+        ),
         last_block_age_s=5.0,
     )
 
