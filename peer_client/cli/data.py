@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from peer_client.cli.data_check import check
+from peer_client.cli.data_import import import_
 from peer_client.cli.output import CommandGroup
 
 
@@ -14,3 +15,4 @@ def data() -> None:
 
 
 data.add_command(check)
+data.add_command(import_)
