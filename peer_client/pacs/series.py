@@ -23,7 +23,7 @@ from peer_client.pacs.instances import Instance
 
 COVERED_SHARE: Final = 0.8
 FINEST_MM: Final = 0.6
-#: Kernels that scanners' makers recommend for lungs: Siemens B50 to B80, Bl, Br50 to Br69 and I50 to
+#: Kernels that makers recommend for lungs: Siemens B50 to B80, Bl, Br50 to Br69 and I50 to
 #: I70; GE LUNG; Philips YA to YD and L; Canon FC50 to FC56 and FC80 to FC89.
 _LUNG_KERNEL: Final = re.compile(
     r"^(LUNG.*|B[5-8]\d[FSMH]?|BL\d\d.*|BR[56]\d.*|I[5-7]\d[FSMH]?|Y[A-D]|L|FC5[0-6]|FC8\d)(\s|$)",
