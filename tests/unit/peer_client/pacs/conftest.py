@@ -119,8 +119,8 @@ def messy(export: Export) -> Export:
         SeriesDescription="Soft 1.0",
     )  # fmt: skip
     export.series(
-        f"{deep}/SE002", patient="007", ConvolutionKernel="B60f", SeriesNumber=4, slices=slice(0, 3),
-        SeriesDescription="Lung apex",
+        f"{deep}/SE002", patient="007", ConvolutionKernel="B60f", SeriesNumber=4,
+        SeriesDescription="Lung apex", slices=slice(0, 3),
     )  # fmt: skip
     export.series(
         f"{deep}/SE003", patient="007", slices=slice(5, 6), SeriesNumber=1,
