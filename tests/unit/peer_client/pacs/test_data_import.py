@@ -274,6 +274,7 @@ def test_one_series_in_several_folders_is_one_volume(export, target, pseudonyms,
     )
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")
 def test_what_a_dicomdir_lists_and_is_not_there_is_named(export, target, pseudonyms) -> None:
     export.series("IMAGES", patient="1", names=[f"{number:03d}" for number in range(12)])
     meta = FileMetaDataset()
