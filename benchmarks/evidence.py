@@ -29,7 +29,7 @@ from evidence_page import costs, write_page  # noqa: E402
 from evidence_parts import HEADLINE, PARTS, Job, Plan, jobs_of  # noqa: E402
 from evidence_work import work  # noqa: E402
 
-from peer_client.cli.training import slices_cache  # noqa: E402
+from peer_client.ct.cache import slices_cache  # noqa: E402
 from peer_client.ct.hospitals import HospitalData, read_hospitals  # noqa: E402
 from peer_client.simulation.recipe import Recipe  # noqa: E402
 

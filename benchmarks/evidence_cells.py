@@ -22,7 +22,7 @@ from evidence_worlds import World, Worlds, foreign_masks, masks_only
 
 from model.weights import set_vector
 from peer_client.evaluation.readings import Reading, read_slices, thinned
-from peer_client.personal.reading import Decider
+from peer_client.serving.predictor import Predictor
 from peer_client.simulation.federation import run_round
 from peer_client.simulation.sites import build_network, network_config
 from peer_client.simulation.steps import adapt, train_alone, train_pooled
@@ -149,7 +149,7 @@ class Maker:
         net = self._network(job)
         set_vector(net, vector)
         cohort = world.hospitals[hospital]
-        reader = Decider(hospital, net, None).read_images
+        reader = Predictor(hospital, net, None).read_images
         parts = {"validation": cohort.validation, "test": cohort.test}
         readings = {
             name: as_json(read_slices(reader, thinned(part, SLICES_OF_A_PATIENT), views=job.views))

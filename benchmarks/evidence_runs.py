@@ -13,8 +13,8 @@ from evidence_parts import HEADLINE_FOLDER
 
 from model.evaluation import PatientScores, auc
 from peer_client.evaluation.readings import Reading
-from peer_client.personal.choice import LESION_MIXTURE, MIXTURE, candidates_of, choose, with_lesions
-from peer_client.personal.scores import by_patient, equal_mixture, mixed_scores
+from peer_client.evaluation.scores import by_patient, equal_mixture, mixed_scores
+from peer_client.serving.choice import LESION_MIXTURE, MIXTURE, candidates_of, choose, with_lesions
 
 MODELS = ("alone", "federated", "adapted")
 ENSEMBLE = "alone x 3"

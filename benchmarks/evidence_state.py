@@ -19,7 +19,7 @@ from peer_client.evaluation.readings import thinned
 from peer_client.simulation.averaging import FloatAverage, PlainAverage
 from peer_client.simulation.federation import FederationState, begin
 from peer_client.simulation.recipe import Recipe
-from peer_client.study_file import shared_places, weights_of
+from peer_client.studies.study_file import shared_places, weights_of
 
 #: The curve reads so few slices of a patient, unmirrored, every so many rounds: it is for looking.
 SLICES_OF_A_CURVE, ROUNDS_OF_A_CURVE = 2, 2

@@ -13,7 +13,7 @@ from evidence_figures import dice_summary, difference, mean_of, public, summary
 from evidence_runs import ENSEMBLE, SHORT, WITH_LESION, Run, chances_of
 
 from model.evaluation import brier, constant_brier
-from peer_client.personal.ledger_figures import in_words
+from peer_client.rounds.ledger_figures import in_words
 
 RECIPES = (
     "floor",

@@ -17,7 +17,7 @@ from evidence_parts import Job, View
 from model.sampling import TrainingSlices
 from peer_client.ct.cohort import UNLABELLED, Cohort, SliceSet, load_cohort
 from peer_client.ct.hospitals import HospitalData
-from peer_client.hospital import training_slices
+from peer_client.serving.local_training import training_slices
 
 #: Share of the training patients whose label is turned.
 WRONG_SHARE = 0.2

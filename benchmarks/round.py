@@ -114,14 +114,14 @@ def terms_of(parameters: int, bits: int, rounds: int, genesis_sha256: str) -> An
 def take_part(member: str, parameters: int, rounds: int, ready: Any) -> None:
     """Run one hospital's side of all rounds (a process of its own)."""
     from network.freed_memory import keep_freed_memory
-    from peer_client.client import follow, member_client, open_desk
-    from peer_client.desk import unwatched
-    from peer_client.study import read_study
+    from peer_client.client import follow, member_client, open_context
+    from peer_client.rounds.context import unwatched
+    from peer_client.studies.study import read_study
 
     keep_freed_memory()
     with member_client(Path(member)) as client:
         terms = read_study(client.ledger, STUDY).terms
-        desk = open_desk(
+        context = open_context(
             client,
             terms,
             RandomTrainer(parameters),
@@ -129,7 +129,7 @@ def take_part(member: str, parameters: int, rounds: int, ready: Any) -> None:
             environment=os.environ,
             initial=lambda: initial(parameters),
         )
-        with desk as opened:
+        with context as opened:
             ready.wait()
             for _ in follow(opened, rounds):
                 pass
@@ -217,9 +217,9 @@ def watch_rounds(
 def measure(root: Path, parameters: int, bits: int, rounds: int) -> dict[str, Any]:
     """Agree on a study, run a warm-up round and `rounds` more, and return the medians."""
     from network.consortium.member import MemberDirectory
-    from peer_client.audit import check_chain
+    from peer_client.audit.block_walk import check_chain
     from peer_client.client import member_client
-    from peer_client.study import approve, propose, read_study
+    from peer_client.studies.study import approve, propose, read_study
 
     directories = {name: MemberDirectory(root / name) for name in HOSPITALS}
     for number, name in enumerate(HOSPITALS):

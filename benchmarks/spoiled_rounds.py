@@ -95,12 +95,12 @@ def measure(
     from peer_client.ct.cohort import load_cohort
     from peer_client.ct.hospitals import read_hospitals
     from peer_client.ct.phantoms import write_phantoms
-    from peer_client.desk import TrainingTask
-    from peer_client.hospital import LocalTraining, network_once
+    from peer_client.rounds.context import TrainingTask
+    from peer_client.serving.local_training import LocalTraining, network_once
     from peer_client.simulation.recipe import Recipe
     from peer_client.simulation.study import simulated_study
-    from peer_client.store import StudyStore
-    from peer_client.study_file import initial_shared
+    from peer_client.storage.study_store import StudyStore
+    from peer_client.studies.study_file import initial_shared
 
     hospitals = read_hospitals(hospitals_file)
     recipe = Recipe(rounds=20, local_steps=24)

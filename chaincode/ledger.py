@@ -81,7 +81,23 @@ class ModificationLike(Protocol):
         ...
 
 
-class Ledger(Protocol):
+class StateReader(Protocol):
+    """Public values by key, wherever they come from: a transaction's view, or a chain of blocks."""
+
+    def get_state(self, key: str) -> bytes:
+        """Return a public value, ``b""`` when absent."""
+        ...
+
+    def get_states(self, keys: Sequence[str]) -> list[bytes]:
+        """Return public values in the order of `keys`, ``b""`` where absent."""
+        ...
+
+    def states(self, kind: str, *attributes: str) -> Iterator[tuple[str, bytes]]:
+        """Yield (key, value) of every composite key with this prefix, in key order."""
+        ...
+
+
+class Ledger(StateReader, Protocol):
     """One transaction's view of the ledger."""
 
     @property
@@ -109,24 +125,12 @@ class Ledger(Protocol):
         """Bytes handed over beside the arguments; they do not enter the chain."""
         ...
 
-    def get_state(self, key: str) -> bytes:
-        """Return a public value, ``b""`` when absent."""
-        ...
-
-    def get_states(self, keys: Sequence[str]) -> list[bytes]:
-        """Return public values in the order of `keys`, ``b""`` where absent."""
-        ...
-
     def put_state(self, key: str, value: bytes) -> None:
         """Write a public value at commit."""
         ...
 
     def delete_state(self, key: str) -> None:
         """Delete a public value at commit."""
-        ...
-
-    def states(self, kind: str, *attributes: str) -> Iterator[tuple[str, bytes]]:
-        """Yield (key, value) of every composite key with this prefix, in key order."""
         ...
 
     def states_page(

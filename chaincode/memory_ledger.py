@@ -88,7 +88,7 @@ class Collection:
 
 
 @dataclass(frozen=True, slots=True)
-class ChaincodeEvent:
+class MemoryEvent:
     """An event of a valid transaction."""
 
     block_number: int
@@ -98,8 +98,8 @@ class ChaincodeEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class TransactionRow:
-    """One transaction as a block keeps it."""
+class MemoryTransaction:
+    """One transaction as a block keeps it; `values` has what it wrote publicly, None deletes."""
 
     transaction_id: str
     creator_msp: str
@@ -107,14 +107,15 @@ class TransactionRow:
     validation_code: str
     function: str
     writes: tuple[str, ...]
+    values: tuple[tuple[str, bytes | None], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class MemoryBlock:
     """A block: its number and its transactions."""
 
     number: int
-    transactions: tuple[TransactionRow, ...]
+    transactions: tuple[MemoryTransaction, ...]
 
 
 @dataclass(slots=True)
@@ -188,8 +189,8 @@ class MemoryLedger:
         }
         #: What a hospital pins of the channel; a test may change it as administrators would.
         self.facts: tuple[tuple[str, str], ...] = _facts(channel, self.hospitals)
-        self.blocks: list[Block] = [Block(0, ())]
-        self.events: list[ChaincodeEvent] = []
+        self.blocks: list[MemoryBlock] = [MemoryBlock(0, ())]
+        self.events: list[MemoryEvent] = []
         self.changed = threading.Condition(threading.RLock())
         self._handler = handler
         self._state: dict[str, tuple[bytes, Version]] = {}
@@ -311,7 +312,7 @@ class MemoryLedger:
                 if code == VALID:
                     self._apply(simulation, (number, place))
             rows = tuple(_row(s, code) for s, code in zip(simulations, codes, strict=True))
-            self.blocks.append(Block(number, rows))
+            self.blocks.append(MemoryBlock(number, rows))
             self.changed.notify_all()
             return tuple(codes)
 
@@ -380,7 +381,7 @@ class MemoryLedger:
                 self._expiry.setdefault(version[0] + life + 1, []).append((*place, version))
         if simulation.event:
             self.events.append(
-                ChaincodeEvent(version[0], simulation.transaction_id, *simulation.event)
+                MemoryEvent(version[0], simulation.transaction_id, *simulation.event)
             )
 
     def _expire(self, number: int) -> None:
@@ -410,15 +411,16 @@ def _facts(channel: str, hospitals: Sequence[str]) -> tuple[tuple[str, str], ...
     return tuple(sorted({"genesis block": memory_genesis_sha256(channel), **rules}.items()))
 
 
-def _row(simulation: Simulation, code: str) -> TransactionRow:
+def _row(simulation: Simulation, code: str) -> MemoryTransaction:
     private = (f"{collection}/{key}" for collection, key in simulation.private_writes)
-    return TransactionRow(
+    return MemoryTransaction(
         transaction_id=simulation.transaction_id,
         creator_msp=simulation.creator.msp_id,
         timestamp_s=simulation.timestamp_s,
         validation_code=code,
         function=simulation.function,
         writes=tuple(sorted((*simulation.writes, *private))),
+        values=tuple(simulation.writes.items()),
     )
 
 

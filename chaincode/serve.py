@@ -18,6 +18,7 @@ from typing import Any
 from chaincode.contract.dispatch import invoke
 from chaincode.records.errors import RuleError
 from network.freed_memory import keep_freed_memory
+from network.runtime.failures import failure_of
 from network.shim.errors import ShimError
 from network.shim.server import serve
 from network.shim.settings import ServerTls
@@ -27,7 +28,7 @@ EXIT_CODE = 30
 FORMAT = 1
 
 
-class SettingsError(Exception):
+class ServiceSettingsError(Exception):
     """The settings file of the chaincode service cannot be used."""
 
     exit_code = EXIT_CODE
@@ -35,7 +36,7 @@ class SettingsError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ServiceSettings:
     """What the service needs.
 
     Attributes:
@@ -49,24 +50,24 @@ class Settings:
     tls: ServerTls
 
 
-def read_settings(path: Path) -> Settings:
+def read_settings(path: Path) -> ServiceSettings:
     """Read the settings file and the TLS files it names.
 
     Raises:
-        SettingsError: A file is missing or a setting is missing, unknown or not text.
+        ServiceSettingsError: A file is missing or a setting is missing, unknown or not text.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise SettingsError(f"{path.name} is not a readable JSON file") from None
+        raise ServiceSettingsError(f"{path.name} is not a readable JSON file") from None
     outer = _exactly(value, ("address", "format", "package_id", "tls"), "the settings")
     tls = _exactly(outer["tls"], ("certificate", "client_root", "key"), "tls")
     if type(outer["format"]) is not int or outer["format"] != FORMAT:
-        raise SettingsError(f"the settings must have format {FORMAT}")
+        raise ServiceSettingsError(f"the settings must have format {FORMAT}")
     texts = [outer["address"], outer["package_id"], *tls.values()]
     if not all(isinstance(text, str) and text for text in texts):
-        raise SettingsError("every setting must be text and not empty")
-    return Settings(
+        raise ServiceSettingsError("every setting must be text and not empty")
+    return ServiceSettings(
         package_id=outer["package_id"],
         address=outer["address"],
         tls=ServerTls(
@@ -97,15 +98,16 @@ def main(arguments: list[str]) -> int:
             tls=settings.tls,
             refusals=(RuleError,),
         )
-    except (SettingsError, ShimError) as error:
-        sys.stderr.write(f"error {error.exit_code}: {error}. {error.hint}.\n")
-        return error.exit_code
+    except (ServiceSettingsError, ShimError) as error:
+        failure = failure_of(error)
+        sys.stderr.write(f"{failure.text()}\n")
+        return failure.code
     return 0
 
 
 def _exactly(value: object, names: tuple[str, ...], what: str) -> dict[str, Any]:
     if not isinstance(value, dict) or sorted(value) != list(names):
-        raise SettingsError(f"{what} must have exactly the fields {', '.join(names)}")
+        raise ServiceSettingsError(f"{what} must have exactly the fields {', '.join(names)}")
     return value
 
 
@@ -113,7 +115,7 @@ def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError:
-        raise SettingsError(f"{path.name} cannot be read") from None
+        raise ServiceSettingsError(f"{path.name} cannot be read") from None
 
 
 if __name__ == "__main__":

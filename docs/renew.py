@@ -77,7 +77,12 @@ def errors_index() -> str:
     """Return the list of exit codes."""
     owner_of = owners()
     lines = ["# Exit codes", "", "A program ends with 0 when all went well, 2 when it was called"]
-    lines += ["wrongly, 130 after Ctrl-C, else with one of these.", "", "| code | error | whose |"]
+    lines += [
+        "wrongly, 130 after Ctrl-C or a question that was not answered with yes, 129 and 143 after",
+        "SIGHUP and SIGTERM, else with one of these.",
+        "",
+        "| code | error | whose |",
+    ]
     lines += ["| --- | --- | --- |"]
     for page in sorted((ROOT / "docs/errors").glob("[0-9]*.md"), key=lambda page: int(page.stem)):
         name = title(page).removeprefix(page.stem).strip()

@@ -25,7 +25,7 @@ import click
 from network.runtime.folders import data_folder
 
 if TYPE_CHECKING:
-    from peer_client.report import MaskPicture, RoundRow
+    from peer_client.reports.report import MaskPicture, RoundRow
 
 EXAMPLES = Path(__file__).resolve().parent
 PROJECT = EXAMPLES.parent
@@ -268,8 +268,8 @@ def report(demo: Demo) -> list[Path]:
     """Write the table and the pictures, print the table, and return what was written."""
     from chaincode.records.round import RoundState
     from peer_client.client import member_client
-    from peer_client.report import write_report
-    from peer_client.study_report import round_rows
+    from peer_client.reports.report import write_report
+    from peer_client.reports.study_report import round_rows
 
     seconds = phase_seconds(demo)
     with member_client(demo.root / demo.hospitals[0]) as client:
@@ -288,7 +288,8 @@ def report(demo: Demo) -> list[Path]:
 def print_tables(rows: Sequence[RoundRow]) -> None:
     """Print what the rounds cost, and what they brought each hospital."""
     from peer_client.cli.output import print_table
-    from peer_client.report import metric_cell, served_cells, short_name, table_cells
+    from peer_client.reports.report import metric_cell, served_cells, table_cells
+    from peer_client.studies.wording import short_name
 
     title = "Rounds: longest seconds of any hospital by phase, bytes of all on the ledger"
     print_table(title, *table_cells([replace(row, metrics={}) for row in rows]))
@@ -308,11 +309,11 @@ def print_tables(rows: Sequence[RoundRow]) -> None:
 def masks(demo: Demo) -> list[MaskPicture]:
     """Export the model and read two validation slices of each hospital with it."""
     from model.threads import set_threads
-    from peer_client.cli.training import slices_cache
+    from peer_client.ct.cache import slices_cache
     from peer_client.ct.cohort import load_cohort
     from peer_client.ct.hospitals import read_hospitals
-    from peer_client.models import read_exported
-    from peer_client.study_report import mask_pictures
+    from peer_client.reports.study_report import mask_pictures
+    from peer_client.serving.exported import read_exported
 
     first = demo.hospitals[0]
     file = demo.output / f"{first}.keras"

@@ -1,23 +1,21 @@
 """`consortium`: set up, bring up, look at and stop a consortium's members.
 
-Thin: each command calls one function of `network.consortium`, prints, and turns errors into exit
-codes. Results go to stdout, progress to stderr; `--json` is for programs. It reads the
-environment for the package; only network.fabric.binaries, run before all else, does so itself.
+Thin: each command calls one function of `network.consortium` and prints; `network.runtime.program`
+turns errors into exit codes. Results go to stdout, progress to stderr; `--json` is for programs. It
+reads the environment for the package; only network.fabric.binaries, run before all else, does so
+itself.
 """
 
 from __future__ import annotations
 
-import functools
-import json
 import os
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import click
 
@@ -28,16 +26,15 @@ from network.consortium.environment import (
     peer_cli_exports,
     write_profile,
 )
-from network.consortium.errors import DiskSpaceError
 from network.consortium.founding import found_alone, found_consortium, with_port_base
 from network.consortium.leftovers import prune_builds, prune_logs
 from network.consortium.member import CHAINCODE, ORDERER, PEER, TOPOLOGY_FILE
 from network.consortium.nodes import Host
 from network.consortium.status import MemberStatus, consortium_status
 from network.consortium.topology import Topology
-from network.errors import NetworkError
 from network.fabric.binaries import find_binaries
 from network.runtime.folders import data_folder
+from network.runtime.program import Program, json_option, print_json, stop_on_signals
 from network.runtime.progress import TerminalProgress
 
 #: What nodes and chaincode services may see of this program's environment.
@@ -54,31 +51,6 @@ def host() -> Host:
     return Host(find_binaries(os.environ), sys.executable, passed)
 
 
-def _ends_with_exit_code(command: _Command) -> _Command:
-    """Turn our errors into a sentence, what to do, and the exit code's page."""
-
-    @functools.wraps(command)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        try:
-            try:
-                return command(*args, **kwargs)
-            except OSError as error:
-                what = f"{error.filename}: " if error.filename else ""
-                raise DiskSpaceError(f"{what}{error.strerror or error}") from error
-        except NetworkError as error:
-            if kwargs.get("as_json"):
-                found = {"error": error.exit_code, "message": str(error), "hint": error.hint}
-                click.echo(json.dumps(found))
-            click.echo(
-                f"error {error.exit_code}: {error}\nWhat to do: {error.hint}\n"
-                f"See docs/errors/{error.exit_code}.md",
-                err=True,
-            )
-            sys.exit(error.exit_code)
-
-    return cast(_Command, run)
-
-
 def _shared(command: _Command) -> _Command:
     """Add --root and --json."""
     command = click.option(
@@ -88,8 +60,7 @@ def _shared(command: _Command) -> _Command:
         default=data_folder,
         help="Folder of all members (CONSORTIUM_ROOT; default: under the XDG data folder).",
     )(command)
-    command = click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
-    return _ends_with_exit_code(command)
+    return json_option(command)
 
 
 def _members(command: _Command) -> _Command:
@@ -104,14 +75,16 @@ def _members(command: _Command) -> _Command:
 
 
 def _say(as_json: bool, found: Any, text: str) -> None:
-    click.echo(json.dumps(found, indent=2) if as_json else text)
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(text)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Run a consortium of hospitals on Hyperledger Fabric."""
-    # A terminated `up` must clean up just as one that is interrupted.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    stop_on_signals()
 
 
 @main.command()
@@ -172,8 +145,7 @@ def init(
 
 @main.command()
 @click.argument("config", type=click.Path(path_type=Path), default=Path(TOPOLOGY_FILE))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@_ends_with_exit_code
+@json_option
 def validate(config: Path, as_json: bool) -> None:
     """Check a crypto-config.yaml; a mistake is named by its line."""
     topology = Topology.load(config)
@@ -242,7 +214,7 @@ def status(members: tuple[str, ...], root: Path, as_json: bool) -> None:
     """
     found = consortium_status(open_members(root, members))
     if as_json:
-        click.echo(json.dumps([one.as_json() for one in found], indent=2))
+        print_json([one.as_json() for one in found])
     else:
         _print_status(found)
     if any(node.state != "healthy" for one in found for node in one.nodes):
@@ -334,7 +306,7 @@ def profile(member: str, output: Path | None, root: Path, as_json: bool) -> None
     """Write a Fabric connection profile (JSON) for a member's clients."""
     (directory,) = open_members(root, [member])
     if output is None:
-        click.echo(json.dumps(connection_profile(directory), indent=2))
+        print_json(connection_profile(directory))
         return
     write_profile(directory, output)
     _say(as_json, {"profile": str(output)}, f"wrote {output}")

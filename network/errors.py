@@ -43,3 +43,23 @@ class MalformedBytesError(NetworkError):
 
     exit_code = 28
     hint = "check that peer and client are of a supported Fabric release, then report the case"
+
+
+class UnprovedBlockError(NetworkError):
+    """A block, or something in it, does not follow from what the members compared.
+
+    Args:
+        number: The block.
+        what: What is wrong with it.
+    """
+
+    exit_code = 97
+    hint = (
+        "Do not trust this peer's copy of the chain: keep it as it is, and compare the same block "
+        "with another member's (`hospital-client audit lineage STUDY --blocks` there)."
+    )
+
+    def __init__(self, number: int, what: str) -> None:
+        self.number = number
+        self.what = what.removeprefix(f"block {number} ")
+        super().__init__(f"block {number}: {self.what}")

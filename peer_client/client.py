@@ -1,8 +1,8 @@
-"""Put a hospital's desk together from its member directory, and follow a study round by round.
+"""Put a hospital's context together from its member directory, and follow a study round by round.
 
 The command line's one way to a running client: which study, is it in force, is this hospital in it,
 did it approve this text itself, is the channel what it was then, is the claim about the ordering
-true, does the network here give the initial model that was agreed on; then the desk; then the
+true, does the network here give the initial model that was agreed on; then the context; then the
 rounds. Passing failures of peers are waited out, up to a limit.
 """
 
@@ -22,19 +22,19 @@ from chaincode.records.study import Study
 from chaincode.records.terms import round_parameters
 from network.consortium.member import MemberDirectory
 from network.errors import NetworkError
-from peer_client import lineage
-from peer_client.decision import ENDED
-from peer_client.desk import Desk, Notice, Serving, Trainer
 from peer_client.errors import RoundsAbandonedError, SettingsError
-from peer_client.fabric_ledger import FabricLedger
-from peer_client.ledger import HospitalLedger
-from peer_client.own_agreement import OwnAgreement
-from peer_client.round import HospitalRound, RoundOutcome
+from peer_client.ledgers.fabric import FabricLedger
+from peer_client.ledgers.ledger import HospitalLedger
+from peer_client.rounds import lineage
+from peer_client.rounds.context import Notice, RoundContext, Serving, Trainer
+from peer_client.rounds.decision import ENDED
+from peer_client.rounds.round import HospitalRound, RoundOutcome
+from peer_client.rounds.seen_records import check_study_seen
 from peer_client.sealing import Journal, SealingKeys, memory_backed_folder
-from peer_client.seen_records import check_study_seen
-from peer_client.starting_model import starting_weights
-from peer_client.store import StudyStore
-from peer_client.study import (
+from peer_client.serving.starting_model import starting_weights
+from peer_client.storage.study_store import StudyStore
+from peer_client.studies.own_agreement import OwnAgreement
+from peer_client.studies.study import (
     StudyState,
     check_ordering,
     check_own_part,
@@ -130,7 +130,7 @@ def check_may_train(ledger: HospitalLedger, state: StudyState, agreement: OwnAgr
 
 
 @contextmanager
-def open_desk(
+def open_context(
     client: MemberClient,
     study: Study,
     trainer: Trainer,
@@ -139,8 +139,8 @@ def open_desk(
     environment: Mapping[str, str],
     serving: Serving | None = None,
     initial: Callable[[], NDArray[np.float32]] | None = None,
-) -> Iterator[Desk]:
-    """Yield the desk of a study, held by this process alone.
+) -> Iterator[RoundContext]:
+    """Yield the context of a study, held by this process alone.
 
     Args:
         client: The member.
@@ -168,8 +168,8 @@ def open_desk(
         msp_id=client.ledger.msp_id,
         entropy=os.urandom,
     )
-    with store.held(), Journal(store.journal_path) as journal:
-        yield Desk(
+    with store.held(), Journal(store.journal_path, study.genesis_sha256) as journal:
+        yield RoundContext(
             ledger=client.ledger,
             signer=client.ledger.identity,
             roots=client.directory.roots_pem,
@@ -205,11 +205,11 @@ def next_round(state: StudyState) -> int:
     return state.last_round + 1
 
 
-def follow(desk: Desk, rounds: int) -> Iterator[RoundOutcome]:
+def follow(context: RoundContext, rounds: int) -> Iterator[RoundOutcome]:
     """Take part in rounds until so many have been published or rejected; yield each one's end.
 
     Args:
-        desk: The hospital.
+        context: The hospital.
         rounds: How many; a round that runs already counts as one. An abandoned one does not count.
 
     Raises:
@@ -221,15 +221,15 @@ def follow(desk: Desk, rounds: int) -> Iterator[RoundOutcome]:
     """
     counted = abandoned = 0
     while counted < rounds:
-        state = read_study(desk.ledger, desk.study.study)
-        check_study_seen(desk.store, desk.study.sha256)
-        check_study_seen(desk.store, state.terms.sha256)
+        state = read_study(context.ledger, context.study.study)
+        check_study_seen(context.store, context.study.sha256)
+        check_study_seen(context.store, state.terms.sha256)
         try:
             number = next_round(state)
         except StudyFinishedError:
             return
-        desk.check_agreed()
-        outcome = _patiently(HospitalRound(desk, number, state.active))
+        context.check_agreed()
+        outcome = _patiently(HospitalRound(context, number, state.active))
         yield outcome
         if outcome.state == "ABANDONED":
             abandoned += 1
@@ -257,6 +257,7 @@ def _patiently(part: HospitalRound) -> RoundOutcome:
             # One warning; the waiting itself is shown, and every try would say the same.
             level = logging.WARNING if failing_since == now else logging.DEBUG
             logger.log(level, "%s; trying again", error)
-            text = f"the network does not answer ({getattr(error, 'code', 'no code')})"
-            part.desk.watch(Notice(part.number, "wait", f"{text}, trying again"))
+            code = getattr(error, "code", "no code")
+            text = "a clock is off" if code == "CLOCK" else f"the network does not answer ({code})"
+            part.context.watch(Notice(part.number, "wait", f"{text}, trying again"))
             time.sleep(2.0)

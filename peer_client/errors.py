@@ -1,6 +1,6 @@
 """What can go wrong at a hospital's client, and what to do about it.
 
-Codes 60 to 69, 105 to 107 and 109 to 111; each has a page docs/errors/<code>.md. Errors of the
+Codes 60 to 69, 98, 105 to 107 and 109 to 111; each has a page docs/errors/<code>.md. Errors of the
 parts beneath (network, sealing, update, CT, model) are passed on as they are: they carry a code and
 a hint of their own. So are the chaincode's refusals: `chaincode.records.errors` has one class for
 each rule.
@@ -81,6 +81,47 @@ class ChainBrokenError(HospitalClientError):
 
     exit_code: ClassVar[int] = 65
     hint = "Keep the ledger and the report as they are, and compare with another member's audit."
+
+
+class AnswerContradictedError(ChainBrokenError):
+    """The own peer's chaincode answers otherwise than the blocks that were proved.
+
+    Args:
+        what: What the question was about.
+        answered: What the chaincode says.
+        proved: What the blocks say.
+    """
+
+    hint = (
+        "The blocks are right, whoever answers: keep the peer and its chaincode service as they "
+        "are, and compare with another member's audit."
+    )
+
+    def __init__(self, what: str, answered: str, proved: str) -> None:
+        super().__init__(
+            f"the own peer's chaincode answers for {what} {answered}, and the blocks say {proved}"
+        )
+
+
+class RecordRewrittenError(HospitalClientError):
+    """A transaction changed or deleted a record that is written once.
+
+    Args:
+        block: Number of the block.
+        transaction_id: The transaction.
+        what: The record and what was done to it.
+    """
+
+    exit_code: ClassVar[int] = 98
+    hint = (
+        "No contract that the hospitals agreed on does this: hospitals together changed the "
+        "chaincode, or endorsed what it did not answer. Do not use the study's models, and ask who "
+        "endorsed that transaction."
+    )
+
+    def __init__(self, block: int, transaction_id: str, what: str) -> None:
+        super().__init__(f"block {block}, transaction {transaction_id[:16]}: {what}")
+        self.block = block
 
 
 class NoModelError(HospitalClientError):

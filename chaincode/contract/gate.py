@@ -18,7 +18,7 @@ from chaincode.records.study import Study
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class GateDecision:
     """Outcome of the gate: the model's digest when published, the reason when rejected."""
 
     model_sha256: str
@@ -36,7 +36,7 @@ def decide(
     confirmations: Mapping[str, Confirmation],
     *,
     deadline_over: bool,
-) -> Decision:
+) -> GateDecision:
     """Decide a round's model.
 
     Args:
@@ -60,17 +60,17 @@ def decide(
             raise TooFewConfirmationsError(
                 f"{equal} equal model digests, {terms.threshold} are needed"
             )
-        return Decision("", f"{equal} equal model digests, {terms.threshold} were needed")
+        return GateDecision("", f"{equal} equal model digests, {terms.threshold} were needed")
     votes = [msp for msp in active if msp in confirmations and _for(confirmations[msp], model)]
     open_votes = [msp for msp in active if msp in awaited]
     needed = len(active) // 2 + 1
     if len(votes) >= needed:
-        return Decision(model, "")
+        return GateDecision(model, "")
     if len(votes) + len(open_votes) >= needed and not deadline_over:
         raise GateUndecidedError(
             f"{len(votes)} of {len(active)} hospitals voted for the model, {needed} are needed"
         )
-    return Decision(
+    return GateDecision(
         "", f"{len(votes)} of {len(active)} hospitals voted for the model, {needed} were needed"
     )
 

@@ -87,7 +87,7 @@ def open_round(
             parameters=round_parameters(terms),
             contributors=contributors,
         )
-    except shares.RoundKeyError:
+    except shares.AggregateKeyError:
         raise KeyCheckError(
             f"the key from {', '.join(senders)} does not open the sum of the key checks to zero"
         ) from None

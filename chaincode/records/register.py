@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from chaincode.ledger import Ledger
+from chaincode.ledger import StateReader
 from chaincode.records import keys
 from chaincode.records.canonical import Record
 from chaincode.records.errors import UnknownRecordError, UnknownRoundError, UnknownStudyError
@@ -34,13 +34,13 @@ from chaincode.records.study import Study
 R = TypeVar("R", bound=Record)
 
 
-def found(ledger: Ledger, record: type[R], key: str) -> R | None:
+def found(ledger: StateReader, record: type[R], key: str) -> R | None:
     """Return the record under a key, or nothing."""
     data = ledger.get_state(key)
     return record.from_bytes(data) if data else None
 
 
-def study(ledger: Ledger, study_id: str) -> Study:
+def study(ledger: StateReader, study_id: str) -> Study:
     """Return a study's terms.
 
     Raises:
@@ -52,7 +52,7 @@ def study(ledger: Ledger, study_id: str) -> Study:
     return record
 
 
-def round_(ledger: Ledger, study_id: str, number: int) -> Round:
+def round_(ledger: StateReader, study_id: str, number: int) -> Round:
     """Return a round's record.
 
     Raises:
@@ -64,7 +64,7 @@ def round_(ledger: Ledger, study_id: str, number: int) -> Round:
     return record
 
 
-def study_and_round(ledger: Ledger, study_id: str, number: int) -> tuple[Study, Round]:
+def study_and_round(ledger: StateReader, study_id: str, number: int) -> tuple[Study, Round]:
     """Return a study's terms and the record of one of its rounds, read in one request.
 
     Raises:
@@ -79,7 +79,7 @@ def study_and_round(ledger: Ledger, study_id: str, number: int) -> tuple[Study, 
     return Study.from_bytes(terms), Round.from_bytes(record)
 
 
-def aggregate(ledger: Ledger, study_id: str, number: int) -> Aggregate:
+def aggregate(ledger: StateReader, study_id: str, number: int) -> Aggregate:
     """Return a round's aggregate.
 
     Raises:
@@ -91,7 +91,7 @@ def aggregate(ledger: Ledger, study_id: str, number: int) -> Aggregate:
     return record
 
 
-def round_key(ledger: Ledger, study_id: str, number: int) -> RoundKey:
+def round_key(ledger: StateReader, study_id: str, number: int) -> RoundKey:
     """Return a round's key.
 
     Raises:
@@ -103,7 +103,7 @@ def round_key(ledger: Ledger, study_id: str, number: int) -> RoundKey:
     return record
 
 
-def manifest(ledger: Ledger, study_id: str, number: int, msp: str) -> Manifest:
+def manifest(ledger: StateReader, study_id: str, number: int, msp: str) -> Manifest:
     """Return a hospital's manifest of a round.
 
     Raises:
@@ -115,32 +115,38 @@ def manifest(ledger: Ledger, study_id: str, number: int, msp: str) -> Manifest:
     return record
 
 
-def joins(ledger: Ledger, study_id: str, number: int) -> dict[str, Join]:
+def rounds(ledger: StateReader, study_id: str) -> tuple[Round, ...]:
+    """Return the records of all rounds of a study, ascending."""
+    found = ledger.states(keys.ROUND, study_id)
+    return tuple(Round.from_bytes(value) for _, value in found)
+
+
+def joins(ledger: StateReader, study_id: str, number: int) -> dict[str, Join]:
     """Return a round's join records by hospital."""
     return _by_last(ledger, Join, keys.JOIN, study_id, keys.padded(number))
 
 
-def join_reports(ledger: Ledger, study_id: str, number: int) -> dict[str, JoinReport]:
+def join_reports(ledger: StateReader, study_id: str, number: int) -> dict[str, JoinReport]:
     """Return the reports of joins that their hospitals did not send, by hospital."""
     return _by_last(ledger, JoinReport, keys.JOIN_REPORT, study_id, keys.padded(number))
 
 
-def updates(ledger: Ledger, study_id: str, number: int) -> dict[str, Manifest]:
+def updates(ledger: StateReader, study_id: str, number: int) -> dict[str, Manifest]:
     """Return a round's manifests by hospital."""
     return _by_last(ledger, Manifest, keys.UPDATE, study_id, keys.padded(number))
 
 
-def share_sums(ledger: Ledger, study_id: str, number: int) -> dict[str, ShareSum]:
+def share_sums(ledger: StateReader, study_id: str, number: int) -> dict[str, ShareSum]:
     """Return a round's answers by hospital, reports of unopened boxes among them."""
     return _by_last(ledger, ShareSum, keys.SHARE_SUM, study_id, keys.padded(number))
 
 
-def confirmations(ledger: Ledger, study_id: str, number: int) -> dict[str, Confirmation]:
+def confirmations(ledger: StateReader, study_id: str, number: int) -> dict[str, Confirmation]:
     """Return a round's confirmations by hospital."""
     return _by_last(ledger, Confirmation, keys.CONFIRMATION, study_id, keys.padded(number))
 
 
-def give_up_votes(ledger: Ledger, study_id: str, number: int) -> dict[str, GiveUpVote]:
+def give_up_votes(ledger: StateReader, study_id: str, number: int) -> dict[str, GiveUpVote]:
     """Return the votes to give a round up, by hospital."""
     return _by_last(ledger, GiveUpVote, keys.GIVE_UP, study_id, keys.padded(number))
 
@@ -159,7 +165,7 @@ class RoundBook:
     give_up_votes: Mapping[str, GiveUpVote]
 
 
-def book(ledger: Ledger, terms: Study, number: int) -> RoundBook:
+def book(ledger: StateReader, terms: Study, number: int) -> RoundBook:
     """Return all of a round's records, read in one request.
 
     Each record's key follows from the study's hospitals, so no range need be walked: a request is
@@ -194,35 +200,35 @@ def book(ledger: Ledger, terms: Study, number: int) -> RoundBook:
     )
 
 
-def approvals(ledger: Ledger, study_id: str) -> dict[str, Approval]:
+def approvals(ledger: StateReader, study_id: str) -> dict[str, Approval]:
     """Return a study's approvals by hospital."""
     return _by_last(ledger, Approval, keys.APPROVAL, study_id)
 
 
-def withdrawal(ledger: Ledger, study_id: str) -> Withdrawal | None:
+def withdrawal(ledger: StateReader, study_id: str) -> Withdrawal | None:
     """Return a study's withdrawal, None where it was not withdrawn."""
     return found(ledger, Withdrawal, keys.withdrawal(study_id))
 
 
-def suspension_votes(ledger: Ledger, study_id: str, msp: str) -> dict[str, Suspension]:
+def suspension_votes(ledger: StateReader, study_id: str, msp: str) -> dict[str, Suspension]:
     """Return the votes to suspend one hospital, by voter."""
     return _by_last(ledger, Suspension, keys.SUSPENSION, study_id, msp)
 
 
-def in_force(ledger: Ledger, terms: Study) -> bool:
+def in_force(ledger: StateReader, terms: Study) -> bool:
     """Say whether a majority of the study's hospitals has approved its very text."""
     digest = terms.sha256
     agreed = [a for a in approvals(ledger, terms.study).values() if a.study_sha256 == digest]
     return len(agreed) >= terms.majority
 
 
-def is_suspended(ledger: Ledger, terms: Study, msp: str) -> bool:
+def is_suspended(ledger: StateReader, terms: Study, msp: str) -> bool:
     """Say whether a majority of the other hospitals of the study has suspended `msp`."""
     others = len(terms.hospitals) - 1
     return len(suspension_votes(ledger, terms.study, msp)) * 2 > others
 
 
-def active(ledger: Ledger, terms: Study) -> tuple[str, ...]:
+def active(ledger: StateReader, terms: Study) -> tuple[str, ...]:
     """Return the hospitals of a study that are not suspended, in MSP order."""
     return tuple(msp for msp in terms.msps if not is_suspended(ledger, terms, msp))
 
@@ -235,7 +241,7 @@ def _unknown_round(study_id: str, number: int) -> UnknownRoundError:
     return UnknownRoundError(f"study {study_id} has no round {number}")
 
 
-def _by_last(ledger: Ledger, record: type[R], kind: str, *attributes: str) -> dict[str, R]:
+def _by_last(ledger: StateReader, record: type[R], kind: str, *attributes: str) -> dict[str, R]:
     return {
         keys.split(key)[1][-1]: record.from_bytes(value)
         for key, value in ledger.states(kind, *attributes)

@@ -43,7 +43,7 @@ SUBSETS_AT_ONCE: Final = 1 << 14
 CANDIDATES_AT_ONCE: Final = 256
 
 
-class RoundKeyError(ValueError):
+class AggregateKeyError(ValueError):
     """A round key or share sum is not what the round's ciphertexts prove it must be."""
 
     exit_code: ClassVar[int] = 51
@@ -73,14 +73,14 @@ def read_share_sum(content: bytes) -> Shares:
         Values below p, shape (4096,).
 
     Raises:
-        RoundKeyError: Another length, or a value that is not below p.
+        AggregateKeyError: Another length, or a value that is not below p.
     """
     if len(content) != SHARE_BYTES:
-        raise RoundKeyError(f"a share sum has {SHARE_BYTES} bytes, not {len(content)}")
+        raise AggregateKeyError(f"a share sum has {SHARE_BYTES} bytes, not {len(content)}")
     values = np.frombuffer(content, "<u2").astype(np.uint16)
     largest = int(values.max())
     if largest >= SHARE_PRIME:
-        raise RoundKeyError(f"a share sum holds {largest}; values are below {SHARE_PRIME}")
+        raise AggregateKeyError(f"a share sum holds {largest}; values are below {SHARE_PRIME}")
     return values
 
 
@@ -94,10 +94,10 @@ def write_round_key(round_key: ring.Integers) -> bytes:
         8192 bytes, signed 16-bit values, little-endian.
 
     Raises:
-        RoundKeyError: A coefficient does not fit 16 bits.
+        AggregateKeyError: A coefficient does not fit 16 bits.
     """
     if round_key.shape != (RING_DEGREE,) or int(np.abs(round_key).max()) > SHARE_PRIME // 2:
-        raise RoundKeyError("a round key has 4096 coefficients of at most 32760 in magnitude")
+        raise AggregateKeyError("a round key has 4096 coefficients of at most 32760 in magnitude")
     return round_key.astype("<i2").tobytes()
 
 
@@ -111,10 +111,10 @@ def read_round_key(content: bytes) -> ring.Integers:
         Centred coefficients, shape (4096,).
 
     Raises:
-        RoundKeyError: Another length.
+        AggregateKeyError: Another length.
     """
     if len(content) != SHARE_BYTES:
-        raise RoundKeyError(f"a round key has {SHARE_BYTES} bytes, not {len(content)}")
+        raise AggregateKeyError(f"a round key has {SHARE_BYTES} bytes, not {len(content)}")
     return np.frombuffer(content, "<i2").astype(np.int64)
 
 
@@ -129,13 +129,15 @@ def lagrange_weights(points: Sequence[int], at: int = 0) -> tuple[int, ...]:
         prod over j of (at - x_j) / (x_i - x_j), one for each x_i.
 
     Raises:
-        RoundKeyError: A point comes twice or lies outside the field.
+        AggregateKeyError: A point comes twice or lies outside the field.
 
     >>> lagrange_weights((1, 2, 3))
     (3, 65518, 1)
     """
     if len(set(points)) != len(points) or not all(0 < x < SHARE_PRIME for x in points):
-        raise RoundKeyError(f"evaluation points {list(points)} are not different and in the field")
+        raise AggregateKeyError(
+            f"evaluation points {list(points)} are not different and in the field"
+        )
     weights = []
     for i, x_i in enumerate(points):
         weight = 1
@@ -158,7 +160,7 @@ def interpolate(share_sums: ShareSums) -> ring.Integers:
         false one, they are simply others: `check_round_key` tells.
 
     Raises:
-        RoundKeyError: As for `lagrange_weights`.
+        AggregateKeyError: As for `lagrange_weights`.
     """
     points = sorted(share_sums)
     return _centred(_combine(share_sums, points, 0))
@@ -175,7 +177,7 @@ def evaluate_at(share_sums: ShareSums, point: int) -> Shares:
         Values below p, shape (4096,).
 
     Raises:
-        RoundKeyError: As for `lagrange_weights`.
+        AggregateKeyError: As for `lagrange_weights`.
     """
     return _combine(share_sums, sorted(share_sums), point).astype(np.uint16)
 
@@ -193,7 +195,7 @@ def false_senders(share_sums: ShareSums, senders: Sequence[int]) -> tuple[int, .
         Points, ascending.
 
     Raises:
-        RoundKeyError: As for `lagrange_weights`.
+        AggregateKeyError: As for `lagrange_weights`.
     """
     proved = {point: share_sums[point] for point in senders}
     return tuple(
@@ -253,13 +255,13 @@ def check_round_key(
         contributors: |S|, updates in the sum.
 
     Raises:
-        RoundKeyError: The key is not short, or opens the key check to something
+        AggregateKeyError: The key is not short, or opens the key check to something
             else than zero.
     """
     bound = NOISE_BOUND * contributors
     largest = int(np.abs(round_key).max())
     if largest > bound:
-        raise RoundKeyError(
+        raise AggregateKeyError(
             f"the key reaches {largest}, a sum of {contributors} secrets at most {bound}"
         )
     public = expand(study, round_number, 1, first=parameters.polynomials)[0]
@@ -267,7 +269,7 @@ def check_round_key(
     opened = ring.centre(ntt.inverse(ring.add(check_sum, product)))
     modulus = parameters.plaintext_modulus
     if bool((opened % modulus).any()) or int(np.abs(opened // modulus).max()) > bound:
-        raise RoundKeyError("the key does not open the sum of the key checks to zero")
+        raise AggregateKeyError("the key does not open the sum of the key checks to zero")
 
 
 def find_round_key(
@@ -299,11 +301,11 @@ def find_round_key(
         sure that is.
 
     Raises:
-        RoundKeyError: Fewer than T share sums, or no subset gives a key.
+        AggregateKeyError: Fewer than T share sums, or no subset gives a key.
     """
     threshold = parameters.threshold
     if len(share_sums) < threshold:
-        raise RoundKeyError(f"{len(share_sums)} share sums; {threshold} are needed")
+        raise AggregateKeyError(f"{len(share_sums)} share sums; {threshold} are needed")
     prove = partial(_Proof, check_sum, study, round_number, parameters, contributors)
     for senders, candidate in _candidates(share_sums, threshold, prove):
         try:
@@ -315,12 +317,12 @@ def find_round_key(
                 parameters=parameters,
                 contributors=contributors,
             )
-        except RoundKeyError:
+        except AggregateKeyError:
             continue
         false = false_senders(share_sums, senders)
         framing = colluders_to_frame(len(share_sums) - len(false), threshold)
         return FoundRoundKey(candidate, senders, false, framing)
-    raise RoundKeyError(
+    raise AggregateKeyError(
         f"none of the choices of {threshold} among {len(share_sums)} share sums gives a key that "
         "opens the key check"
     )

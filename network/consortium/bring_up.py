@@ -23,7 +23,7 @@ from typing import Protocol, TypeVar
 from network.consortium.certificates import check_issued, read_file, write_public
 from network.consortium.channel import join_peer, wait_gossip, wait_ordering, wait_until
 from network.consortium.discovery import endorsing_members
-from network.consortium.errors import DiskSpaceError, MemberFileError, NotInitialisedError
+from network.consortium.errors import MemberFileError, NotInitialisedError
 from network.consortium.founding import check_public, user_names
 from network.consortium.genesis import make_genesis_block
 from network.consortium.lifecycle import (
@@ -44,6 +44,7 @@ from network.consortium.processes import NodeProcess, stop_all
 from network.consortium.topology import Topology
 from network.gateway.gateway import Gateway
 from network.quorum import hospital_quorum
+from network.runtime.errors import DiskFullError
 
 _Item = TypeVar("_Item")
 
@@ -127,7 +128,7 @@ class BringUp:
         for directory in self.directories:
             free = shutil.disk_usage(directory.path).free
             if free < self.limits.disk_free_bytes:
-                raise DiskSpaceError(
+                raise DiskFullError(
                     f"only {free / 1e6:.0f} MB are free in {directory.path}; a member is not "
                     f"started with less than {self.limits.disk_free_bytes / 1e6:.0f} MB"
                 )
@@ -205,12 +206,15 @@ class BringUp:
         _side_by_side(approve_own, self._hospitals)
 
     def _wait_together(self) -> None:
-        members = [self.topology.member(directory.name) for directory in self.directories]
         everyone = len(self.topology.members)
         # A member alone needs as many others as make a quorum; all on one machine need all.
         others = everyone - 1 if self._is_everyone else hospital_quorum(everyone) - 1
-        wait_gossip(members, self.topology, others, timeout_s=self.limits.gossip_s)
-        orderers = [member for member in members if member.orderer_hostname]
+        wait_gossip(self.directories, self.topology, others, timeout_s=self.limits.gossip_s)
+        orderers = [
+            directory
+            for directory in self.directories
+            if self.topology.member(directory.name).orderer_hostname
+        ]
         if orderers:
             wait_ordering(orderers, self.topology, timeout_s=self.limits.ordering_s)
 

@@ -14,7 +14,8 @@ from fabric_protos.peer import query_pb2
 
 from network.consortium.errors import NodeNotReadyError
 from network.consortium.health import Operations
-from network.consortium.topology import Member, Topology
+from network.consortium.member import MemberDirectory
+from network.consortium.topology import Topology
 from network.gateway.errors import PeerRefusedError
 from network.gateway.gateway import Gateway
 
@@ -55,15 +56,16 @@ def wait_until(node: str, problem: str, ready: Callable[[], bool], *, timeout_s:
 
 
 def wait_gossip(
-    members: Sequence[Member], topology: Topology, others_min: int, *, timeout_s: float
+    directories: Sequence[MemberDirectory], topology: Topology, others_min: int, *, timeout_s: float
 ) -> None:
     """Wait until each of these members' peers sees `others_min` others on the channel.
 
     Raises:
         NodeNotReadyError: One does not within the time.
     """
-    for member in members:
-        operations = Operations(member.ports.peer_operations)
+    for directory in directories:
+        member = topology.member(directory.name)
+        operations = Operations(directory, member.ports.peer_operations)
 
         def sees_others(operations: Operations = operations) -> bool:
             known = operations.metrics().value(
@@ -79,17 +81,20 @@ def wait_gossip(
         )
 
 
-def ordering_view(member: Member, channel: str) -> tuple[int, int] | None:
+def ordering_view(directory: MemberDirectory, topology: Topology) -> tuple[int, int] | None:
     """Return view number and leader (consenter id) by a member's ordering node, None if unknown."""
-    metrics = Operations(member.ports.orderer_operations).metrics()
-    view = metrics.value("consensus_smartbft_view_number", channel=channel)
-    leader = metrics.value("consensus_smartbft_view_leader_id", channel=channel)
+    port = topology.member(directory.name).ports.orderer_operations
+    metrics = Operations(directory, port).metrics()
+    view = metrics.value("consensus_smartbft_view_number", channel=topology.channel)
+    leader = metrics.value("consensus_smartbft_view_leader_id", channel=topology.channel)
     if view is None or leader is None:
         return None
     return int(view), int(leader)
 
 
-def wait_ordering(members: Sequence[Member], topology: Topology, *, timeout_s: float) -> None:
+def wait_ordering(
+    directories: Sequence[MemberDirectory], topology: Topology, *, timeout_s: float
+) -> None:
     """Wait until these members' ordering nodes name the same view and the same leader.
 
     Raises:
@@ -97,10 +102,10 @@ def wait_ordering(members: Sequence[Member], topology: Topology, *, timeout_s: f
     """
 
     def agree() -> bool:
-        views = {ordering_view(member, topology.channel) for member in members}
+        views = {ordering_view(directory, topology) for directory in directories}
         return len(views) == 1 and None not in views
 
-    names = ", ".join(member.name for member in members)
+    names = ", ".join(directory.name for directory in directories)
     wait_until(
         f"the ordering nodes of {names}", "do not agree on a leader", agree, timeout_s=timeout_s
     )

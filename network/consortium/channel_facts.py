@@ -8,22 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 from fabric_protos.common import configuration_pb2, policies_pb2
-from fabric_protos.msp import msp_config_pb2, msp_principal_pb2
+from fabric_protos.msp import msp_config_pb2
 
-from network.channel_policies import ADMINISTRATORS, PEERS, QuorumPolicy, policy_fact
+from network.channel_policies import policy_fact
 from network.wire.configuration import read_configuration
 from network.wire.decoding import decode
-
-_ROLES: Final = {
-    msp_principal_pb2.MSPRole.ADMIN: ADMINISTRATORS,
-    msp_principal_pb2.MSPRole.PEER: PEERS,
-    msp_principal_pb2.MSPRole.MEMBER: "members",
-    msp_principal_pb2.MSPRole.CLIENT: "clients",
-    msp_principal_pb2.MSPRole.ORDERER: "ordering nodes",
-}
+from network.wire.policy import quorum_of
 
 
 def read_channel_facts(
@@ -88,26 +81,5 @@ def _policy_words(policy: Any) -> str:
     if policy.type != policies_pb2.Policy.SIGNATURE:
         return f"type {policy.type}, {hashlib.sha256(policy.value).hexdigest()}"
     envelope = decode(policies_pb2.SignaturePolicyEnvelope, policy.value, what="a policy")
-    quorum = _quorum_of(envelope)
+    quorum = quorum_of(envelope)
     return quorum.words() if quorum else f"rule {hashlib.sha256(policy.value).hexdigest()}"
-
-
-def _quorum_of(envelope: Any) -> QuorumPolicy | None:
-    """Return a policy of so many of some organisations, each once and in one role."""
-    if envelope.rule.WhichOneof("Type") != "n_out_of":
-        return None
-    rules = envelope.rule.n_out_of.rules
-    if any(rule.WhichOneof("Type") != "signed_by" for rule in rules):
-        return None
-    members: list[str] = []
-    roles: set[str] = set()
-    for rule in rules:
-        principal = envelope.identities[rule.signed_by]
-        if principal.principal_classification != msp_principal_pb2.MSPPrincipal.ROLE:
-            return None
-        role = decode(msp_principal_pb2.MSPRole, principal.principal, what="a policy's role")
-        members.append(role.msp_identifier)
-        roles.add(_ROLES.get(role.role, f"role {role.role}"))
-    if len(roles) != 1 or len(set(members)) != len(members):
-        return None
-    return QuorumPolicy(envelope.rule.n_out_of.n, roles.pop(), tuple(sorted(members)))

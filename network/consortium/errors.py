@@ -18,21 +18,11 @@ class ConsortiumError(NetworkError):
     hint = "read the sentence above; `consortium logs MEMBER` shows what its nodes wrote"
 
 
-class DiskSpaceError(ConsortiumError):
-    """The disk is full, nearly full, or cannot be written."""
-
-    exit_code: ClassVar[int] = 10
-    hint = (
-        "free some space (`consortium prune` removes old logs and builds), or move the root with "
-        "--root; the ledgers are intact, `consortium up` goes on from there"
-    )
-
-
 class TopologyError(ConsortiumError):
     """crypto-config.yaml says something that cannot be; names the line."""
 
     exit_code: ClassVar[int] = 11
-    hint = "correct that line of crypto-config.yaml and run `consortium validate`"
+    hint = "correct that line; `consortium validate FILE` checks the whole file"
 
     def __init__(self, line: int, problem: str, path: Path | None = None) -> None:
         super().__init__(f"{path.name if path else 'crypto-config.yaml'} line {line}: {problem}")

@@ -1,12 +1,12 @@
 """Is a node healthy, how far is it, what does it measure? Over its operations endpoint.
 
-The endpoint is plain HTTP on 127.0.0.1 and shows no payloads. `/healthz` answers 200 before a
-node's gRPC and admin ports listen, so waiting is for both.
+The endpoint listens on 127.0.0.1, shows no payloads and answers the member itself alone, because
+it also sets the level of logging. `/healthz` answers 200 before a node's gRPC and admin ports
+listen, so waiting is for both.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import time
@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from network.consortium.errors import NodeNotReadyError
+from network.consortium.member import MemberDirectory
+from network.consortium.own_endpoint import OwnEndpoint
 from network.consortium.ports import is_listening
 from network.consortium.processes import NodeProcess
 
@@ -25,8 +27,9 @@ _LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    """A node's operations endpoint."""
+    """A node's operations endpoint, asked with its member's own certificate."""
 
+    directory: MemberDirectory
     port: int
     timeout_s: float = 2.0
 
@@ -34,17 +37,9 @@ class Operations:
         """Return status and body.
 
         Raises:
-            OSError: Nothing answers.
+            OSError: Nothing answers, or it is not this member's.
         """
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout_s)
-        try:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            return response.status, response.read()
-        except http.client.HTTPException as error:
-            raise ConnectionError(str(error)) from None
-        finally:
-            connection.close()
+        return OwnEndpoint(self.directory, self.port, self.timeout_s).request("GET", path)
 
     def is_healthy(self) -> bool:
         """Tell whether the node says it is healthy."""

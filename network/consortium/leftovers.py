@@ -11,7 +11,7 @@ from typing import Final
 from network.consortium.bring_up import open_members
 from network.consortium.member import CHAINCODE, ORDERER, PEER
 from network.consortium.processes import NodeProcess
-from network.fabric.binaries import VERSION, cache_directory
+from network.fabric.binaries import build_name, cache_directory
 
 #: A build that began longer ago than this was killed; a fresh one may be another program's.
 ABANDONED_S: Final = 3600.0
@@ -41,10 +41,10 @@ def prune_logs(root: Path) -> Removed:
 
 
 def prune_builds(environment: Mapping[str, str]) -> Removed:
-    """Delete Fabric builds of other versions and builds that were killed half-way."""
+    """Delete Fabric builds of other versions or recipes and builds that were killed half-way."""
     removed: Removed = []
     cache = cache_directory(environment)
-    old = [path for path in cache.glob("fabric-*") if path.name != f"fabric-{VERSION}"]
+    old = [path for path in cache.glob("fabric-*") if path.name != build_name()]
     old += [
         path
         for path in cache.glob("building-fabric-*")

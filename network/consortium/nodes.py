@@ -13,6 +13,7 @@ from network.consortium.founding import write_json
 from network.consortium.health import Operations, wait_until_healthy
 from network.consortium.member import CHAINCODE, ORDERER, PEER, MemberDirectory
 from network.consortium.orderer_configuration import OrdererConfiguration
+from network.consortium.own_endpoint import LOOPBACK
 from network.consortium.package import build_package
 from network.consortium.peer_configuration import PeerConfiguration
 from network.consortium.ports import check_free
@@ -57,12 +58,14 @@ class Node:
         """Its operations endpoint; the chaincode service has none."""
         ports = self.member.ports
         if self.kind == PEER:
-            return Operations(ports.peer_operations)
-        return Operations(ports.orderer_operations) if self.kind == ORDERER else None
+            return Operations(self.directory, ports.peer_operations)
+        if self.kind == ORDERER:
+            return Operations(self.directory, ports.orderer_operations)
+        return None
 
     def ports(self) -> list[tuple[str, str, int]]:
         """Return host, key and number of each port it listens on."""
-        local, host, ports = "127.0.0.1", self.member.host, self.member.ports
+        local, host, ports = LOOPBACK, self.member.host, self.member.ports
         if self.kind == PEER:
             return [
                 (host, "Peer", ports.peer),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from network.consortium.member import ORDERER, MemberDirectory
+from network.consortium.own_endpoint import LOOPBACK
 from network.consortium.peer_configuration import MESSAGE_BYTES_MAX
 from network.consortium.topology import Topology
 
@@ -32,6 +33,15 @@ class OrdererConfiguration:
             str(self.directory.tls_root_of(other.name).absolute())
             for other in self.topology.members
         ]
+        local_tls = {
+            "Enabled": True,
+            "Certificate": certificate,
+            "PrivateKey": key,
+            "RootCAs": own_roots,
+            # Else health and version answer anybody, whatever the rest asks for.
+            "ClientAuthRequired": True,
+            "ClientRootCAs": own_roots,  # this member's own people alone
+        }
         return {
             "General": {
                 "ListenAddress": member.host,
@@ -66,24 +76,18 @@ class OrdererConfiguration:
                 "LocalMSPID": member.msp_id,
                 "BCCSP": {"Default": "SW", "SW": {"Hash": "SHA2", "Security": 256}},
                 "Authentication": {"TimeWindow": "15m"},
+                "Profile": {"Enabled": False},  # Go's profiler: memory, for whoever asks
             },
             "FileLedger": {"Location": str(data)},
             "Admin": {
-                "ListenAddress": f"127.0.0.1:{member.ports.orderer_admin}",
-                "TLS": {
-                    "Enabled": True,
-                    "Certificate": certificate,
-                    "PrivateKey": key,
-                    "RootCAs": own_roots,
-                    "ClientAuthRequired": True,
-                    "ClientRootCAs": own_roots,  # this member's own people alone
-                },
+                "ListenAddress": f"{LOOPBACK}:{member.ports.orderer_admin}",
+                "TLS": local_tls,
             },
             "ChannelParticipation": {"Enabled": True, "MaxRequestBodySize": "1 MB"},
             "Consensus": {"WALDir": str(data / "wal"), "SnapDir": str(data / "snap")},
             "Operations": {
-                "ListenAddress": f"127.0.0.1:{member.ports.orderer_operations}",
-                "TLS": {"Enabled": False},
+                "ListenAddress": f"{LOOPBACK}:{member.ports.orderer_operations}",
+                "TLS": local_tls,
             },
             "Metrics": {"Provider": "prometheus"},
         }

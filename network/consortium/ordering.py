@@ -17,7 +17,7 @@ from network.wire.decoding import decode
 
 
 @dataclass(frozen=True, slots=True)
-class Ordering:
+class OrderingService:
     """How a channel is ordered.
 
     Attributes:
@@ -30,7 +30,7 @@ class Ordering:
     consenter_msps: tuple[str, ...]
 
 
-def read_ordering(config_block: bytes) -> Ordering:
+def read_ordering(config_block: bytes) -> OrderingService:
     """Read the ordering out of a configuration block (cscc GetConfigBlock).
 
     Args:
@@ -49,4 +49,4 @@ def read_ordering(config_block: bytes) -> Ordering:
     if "Orderers" in values:
         nodes = decode(configuration_pb2.Orderers, values["Orderers"].value, what="the orderers")
         consenters = [node.msp_id for node in nodes.consenter_mapping]
-    return Ordering(str(kind), tuple(sorted(consenters)))
+    return OrderingService(str(kind), tuple(sorted(consenters)))

@@ -5,15 +5,14 @@ HTTPS with mutual TLS on the node's admin port, for the member's own people alon
 
 from __future__ import annotations
 
-import http.client
 import json
 import secrets
-import ssl
 from dataclasses import dataclass
 from typing import Any
 
 from network.consortium.errors import ToolError
 from network.consortium.member import MemberDirectory
+from network.consortium.own_endpoint import OwnEndpoint
 from network.consortium.topology import Member
 
 
@@ -69,19 +68,5 @@ class Participation:
     def _request(
         self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
     ) -> tuple[int, bytes]:
-        context = ssl.create_default_context(cafile=str(self.directory.tls_root))
-        certificate, key = self.directory.tls("client")
-        context.load_cert_chain(str(certificate), str(key))
-        # The certificate names the member's host; the admin port listens on loopback alone.
-        context.check_hostname = False
-        connection = http.client.HTTPSConnection(
-            "127.0.0.1", self.member.ports.orderer_admin, context=context, timeout=self.timeout_s
-        )
-        try:
-            connection.request(method, path, body or None, headers or {})
-            response = connection.getresponse()
-            return response.status, response.read()
-        except http.client.HTTPException as error:
-            raise ConnectionError(str(error)) from None
-        finally:
-            connection.close()
+        endpoint = OwnEndpoint(self.directory, self.member.ports.orderer_admin, self.timeout_s)
+        return endpoint.request(method, path, body, headers)

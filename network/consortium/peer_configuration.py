@@ -13,6 +13,7 @@ from typing import Any, Final
 from network.clock import TIME_WINDOW_S
 from network.consortium import builder
 from network.consortium.member import PEER, MemberDirectory
+from network.consortium.own_endpoint import LOOPBACK
 from network.consortium.topology import Member, Topology
 
 MESSAGE_BYTES_MAX: Final = 100 * 2**20  # gRPC limit of peers, orderers and chaincode alike
@@ -78,8 +79,8 @@ class PeerConfiguration:
                 "snapshots": {"rootDir": str(data / "snapshots")},
             },
             "operations": {
-                "listenAddress": f"127.0.0.1:{self.member.ports.peer_operations}",
-                "tls": {"enabled": False},
+                "listenAddress": f"{LOOPBACK}:{self.member.ports.peer_operations}",
+                "tls": self._operations_tls(),
             },
             "metrics": {"provider": "prometheus"},
         }
@@ -91,13 +92,14 @@ class PeerConfiguration:
             "networkId": self.topology.channel,
             "listenAddress": member.peer_address,
             "address": member.peer_address,
-            "chaincodeListenAddress": f"127.0.0.1:{member.ports.peer_chaincode}",
+            "chaincodeListenAddress": f"{LOOPBACK}:{member.ports.peer_chaincode}",
             "localMspId": member.msp_id,
             "mspConfigPath": str(self.directory.node_msp(PEER).absolute()),
             "fileSystemPath": str(data),
             "maxRecvMsgSize": MESSAGE_BYTES_MAX,
             "maxSendMsgSize": MESSAGE_BYTES_MAX,
             "tls": self._tls(),
+            "profile": {"enabled": False},  # Go's profiler: memory, for whoever asks
             "keepalive": {
                 "interval": "7200s",
                 "timeout": "20s",
@@ -165,6 +167,18 @@ class PeerConfiguration:
             "clientRootCAs": {"files": roots},
             "clientCert": {"file": certificate},
             "clientKey": {"file": key},
+        }
+
+    def _operations_tls(self) -> dict[str, Any]:
+        certificate, key = (str(path.absolute()) for path in self.directory.tls(PEER))
+        return {
+            "enabled": True,
+            "cert": {"file": certificate},
+            "key": {"file": key},
+            # Else health and version answer anybody, whatever the rest asks for.
+            "clientAuthRequired": True,
+            # This member's own people alone.
+            "clientRootCAs": {"files": [str(self.directory.tls_root.absolute())]},
         }
 
     def _gossip(self) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def member_status(directory: MemberDirectory) -> MemberStatus:
     topology = directory.topology()
     member = topology.member(directory.name)
     nodes = tuple(_node_status(node, topology) for node in nodes_of(directory, topology))
-    view = ordering_view(member, topology.channel) if member.orderer_hostname else None
+    view = ordering_view(directory, topology) if member.orderer_hostname else None
     committed = None
     if any(node.kind == PEER and node.state == "healthy" for node in nodes):
         try:

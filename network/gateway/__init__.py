@@ -8,6 +8,7 @@ with Gateway.connect(addresses, identity, client_tls=tls, channel="consortium") 
 
 from network.gateway.contract import Commit, Committed, Contract, Proposal, Spread, Transaction
 from network.gateway.errors import (
+    ClockError,
     CommitError,
     CommitStatusError,
     EndorseError,
@@ -26,6 +27,7 @@ __all__ = [
     "ChaincodeEvent",
     "ChaincodeEventStream",
     "ClientTls",
+    "ClockError",
     "Commit",
     "CommitError",
     "CommitStatusError",

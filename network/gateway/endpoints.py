@@ -17,9 +17,9 @@ from fabric_protos.gateway import gateway_pb2_grpc
 from fabric_protos.peer import events_pb2_grpc, peer_pb2_grpc
 
 from network.errors import MalformedBytesError
-from network.gateway.errors import GatewayCallError
+from network.gateway.errors import ClockError, GatewayCallError
 from network.gateway.settings import ClientTls, GatewayAddress
-from network.wire.status import PeerDetail, read_details
+from network.wire.status import PeerDetail, clock_ahead_s, read_details
 
 #: 100 MiB, what peers and ordering nodes accept (core/comm/config.go, MaxRecvMsgSize).
 MAX_MESSAGE_BYTES: Final = 100 * 1024 * 1024
@@ -56,7 +56,15 @@ class CallFailure(Exception):  # noqa: N818 - internal, always turned into a run
         self.gateway = gateway
 
     def as_error(self, kind: type[GatewayCallError], transaction_id: str = "") -> GatewayCallError:
-        """Return the rung's error."""
+        """Return the rung's error, or that of a clock where a peer refused a proposal's time."""
+        said = {detail.msp_id or detail.address: detail.message for detail in self.details}
+        ahead_s = {
+            name: seconds
+            for name, message in (said or {self.gateway: self.message}).items()
+            if (seconds := clock_ahead_s(message)) is not None
+        }
+        if ahead_s:
+            return ClockError(ahead_s, transaction_id=transaction_id, gateway=self.gateway)
         return kind(
             self.code,
             self.message,

@@ -7,12 +7,14 @@ pkg/client/errors.go. No exception of gRPC leaves `network.gateway`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from network.clock import TIME_WINDOW_S
 from network.errors import NetworkError
 from network.wire.status import PeerDetail, refusal
 
 __all__ = [
+    "ClockError",
     "CommitError",
     "CommitStatusError",
     "EndorseError",
@@ -113,7 +115,7 @@ class CommitError(NetworkError):
     """
 
     exit_code = 25
-    hint = "another transaction came first (MVCC, PHANTOM): look at the ledger, then propose anew"
+    hint = "another transaction came first (MVCC, PHANTOM): look at the ledger, then propose again"
 
     def __init__(self, code: str, *, transaction_id: str, block_number: int) -> None:
         super().__init__(f"transaction {transaction_id} is invalid in block {block_number}: {code}")
@@ -129,6 +131,39 @@ class PeerRefusedError(GatewayCallError):
     exit_code = 26
     rung = "the call to the peer"
     hint = "read what the peer said; `consortium logs` shows its log"
+
+
+class ClockError(GatewayCallError):
+    """A peer refused a proposal because its time is too far from the peer's own clock.
+
+    Attributes:
+        ahead_s: How far this host's clock is ahead of each peer that refused, seconds; negative
+            where it is behind.
+    """
+
+    exit_code = 94
+    hint = (
+        "compare this host's clock with a time server (`timedatectl`, `chronyc tracking`) and "
+        "synchronise it; where it is right, the named members' clocks are wrong: tell them"
+    )
+
+    def __init__(
+        self, ahead_s: Mapping[str, float], *, transaction_id: str = "", gateway: str = ""
+    ) -> None:
+        apart = ", ".join(
+            f"{abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'} that of {name}"
+            for name, seconds in ahead_s.items()
+        )
+        NetworkError.__init__(
+            self,
+            f"this host's clock is {apart}; peers take nothing more than {TIME_WINDOW_S} s off",
+        )
+        self.ahead_s = dict(ahead_s)
+        self.code = "CLOCK"
+        self.status_message = str(self)
+        self.transaction_id = transaction_id
+        self.gateway = gateway
+        self.details = ()
 
 
 class StreamError(GatewayCallError):

@@ -97,7 +97,7 @@ class PeerAbilities:
 
 
 @dataclass(frozen=True, slots=True)
-class Creator:
+class ProposalCreator:
     """Who signed the proposal, as the peer has verified it."""
 
     msp_id: str
@@ -137,7 +137,7 @@ class TransactionStarted:
 
     key: TransactionKey
     args: tuple[bytes, ...] = field(repr=False)
-    creator: Creator
+    creator: ProposalCreator
     timestamp_s: int
     transient: Mapping[str, bytes] = field(repr=False)
 
@@ -384,7 +384,7 @@ def _read_transaction(key: TransactionKey, message: Any) -> TransactionStarted:
     return TransactionStarted(
         key=key,
         args=tuple(given.args),
-        creator=Creator(creator.mspid, creator.id_bytes),
+        creator=ProposalCreator(creator.mspid, creator.id_bytes),
         timestamp_s=int(channel_header.timestamp.seconds),
         transient=MappingProxyType(dict(payload.TransientMap)),
     )

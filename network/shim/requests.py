@@ -34,7 +34,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Modification:
+class KeyModification:
     """One change in a key's history.
 
     Attributes:
@@ -255,9 +255,9 @@ def read_pair(encoded: bytes) -> tuple[str, bytes]:
     return str(pair.key), bytes(pair.value)
 
 
-def read_modification(encoded: bytes) -> Modification:
+def read_modification(encoded: bytes) -> KeyModification:
     """Read one result of a history."""
     change = _read(kv_query_result_pb2.KeyModification, encoded, "a change of a key")
-    return Modification(
+    return KeyModification(
         change.tx_id, int(change.timestamp.seconds), bytes(change.value), bool(change.is_delete)
     )

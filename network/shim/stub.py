@@ -15,8 +15,8 @@ from typing import Final, TypeVar
 
 from network.shim import requests
 from network.shim.errors import LocalProtocolError
-from network.shim.protocol import Creator, PeerAbilities, TransactionStarted
-from network.shim.requests import Modification, Request, Write
+from network.shim.protocol import PeerAbilities, ProposalCreator, TransactionStarted
+from network.shim.requests import KeyModification, Request, Write
 from network.shim.written import WrittenValues
 
 Result = TypeVar("Result")
@@ -80,7 +80,7 @@ class LedgerStub:
         return self._started.key.transaction_id
 
     @property
-    def creator(self) -> Creator:
+    def creator(self) -> ProposalCreator:
         """Who proposed the transaction, as the peer has verified it."""
         return self._started.creator
 
@@ -151,7 +151,7 @@ class LedgerStub:
                 break
         return rows, page.bookmark
 
-    def history(self, key: str) -> Iterator[Modification]:
+    def history(self, key: str) -> Iterator[KeyModification]:
         """Yield a key's changes, newest first. Not checked at commit: for queries only."""
         return self._iterate(requests.get_history(key), requests.read_modification)
 

@@ -3,7 +3,7 @@
 `read_block` trusts nothing and decides nothing: it reports what the bytes say. `check_link` proves
 that a block follows another and that its transactions are the ones its header names;
 `network.wire.block_signature` proves who ordered it. Layouts follow fabric-protos
-common/common.proto and ledger/rwset; the header's hash follows protoutil/blockutils.go: SHA-256
+common/common.proto; the header's hash follows protoutil/blockutils.go: SHA-256
 over the ASN.1 SEQUENCE {INTEGER number, OCTET STRING previous hash, OCTET STRING data hash}.
 """
 
@@ -14,85 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fabric_protos.common import common_pb2
-from fabric_protos.ledger.rwset import rwset_pb2
-from fabric_protos.ledger.rwset.kvrwset import kv_rwset_pb2
-from fabric_protos.msp import identities_pb2
-from fabric_protos.peer import chaincode_event_pb2, chaincode_pb2, proposal_pb2, transaction_pb2
 
 from network.errors import MalformedBytesError
 from network.wire.decoding import decode
-from network.wire.transaction import (
-    chaincode_action_of,
-    channel_header_of,
-    first_action_of,
-    payload_of,
-    response_payload_of,
-    signature_header_of,
-)
+from network.wire.row import TransactionRow, read_creator, read_row
 
 _SIGNATURES: Final = 0  # common.BlockMetadataIndex
 _VALIDATION_FLAGS: Final = 2
-#: A transaction that no peer has validated yet, as delivered by an ordering node.
-NOT_VALIDATED: Final = "NOT_VALIDATED"
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """A public key written by a transaction; `value` is empty for a deletion."""
-
-    namespace: str
-    key: str
-    value: bytes = field(repr=False)
-    is_delete: bool
-
-
-@dataclass(frozen=True, slots=True)
-class PrivateWrite:
-    """What the chain shows of a private write: SHA-256 of the key and of the value."""
-
-    namespace: str
-    collection: str
-    key_sha256: bytes
-    value_sha256: bytes
-    is_delete: bool
-    is_purge: bool
-
-
-@dataclass(frozen=True, slots=True)
-class TransactionRow:
-    """One transaction as it stands in a block, valid or not.
-
-    Attributes:
-        transaction_id: Its id; empty for a configuration.
-        type: Name of common.HeaderType, such as "ENDORSER_TRANSACTION" or "CONFIG".
-        creator_msp: MSP of who proposed it.
-        creator_certificate_pem: Certificate of who proposed it.
-        timestamp_s: Proposal's time by the proposer's clock, seconds since 1970.
-        validation_code: Name of peer.TxValidationCode; "VALID" alone changed the state.
-        chaincode: Chaincode called, empty for a configuration.
-        function: First argument, as text.
-        args: The other arguments.
-        endorser_msps: MSPs whose peers signed the result, sorted.
-        event_name: Event announced, or empty.
-        event_payload: The event's payload.
-        writes: Public writes, in the order of the write set.
-        private_writes: Hashes of private writes.
-    """
-
-    transaction_id: str
-    type: str
-    creator_msp: str
-    creator_certificate_pem: bytes = field(repr=False)
-    timestamp_s: int
-    validation_code: str
-    chaincode: str = ""
-    function: str = ""
-    args: tuple[bytes, ...] = field(default=(), repr=False)
-    endorser_msps: tuple[str, ...] = ()
-    event_name: str = ""
-    event_payload: bytes = field(default=b"", repr=False)
-    writes: tuple[Write, ...] = ()
-    private_writes: tuple[PrivateWrite, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +55,8 @@ class Block:
         transactions: In order.
         signatures: Of ordering nodes, not checked here.
         size_bytes: Encoded size.
+        last_configuration: Number of the configuration block in force, as the signers state it
+            (common.OrdererBlockMetadata); None where they state none, as in the first block.
     """
 
     number: int
@@ -137,6 +67,7 @@ class Block:
     transactions: tuple[TransactionRow, ...]
     signatures: tuple[OrdererSignature, ...] = field(repr=False)
     size_bytes: int
+    last_configuration: int | None = None
 
 
 def read_block(encoded: bytes) -> Block:
@@ -151,7 +82,9 @@ def read_block(encoded: bytes) -> Block:
     )
     metadata = list(block.metadata.metadata)
     flags = metadata[_VALIDATION_FLAGS] if len(metadata) > _VALIDATION_FLAGS else b""
-    signatures = metadata[_SIGNATURES] if metadata else b""
+    signatures = decode(
+        common_pb2.Metadata, metadata[_SIGNATURES] if metadata else b"", what="a block's signatures"
+    )
     return Block(
         number=block.header.number,
         previous_hash=block.header.previous_hash,
@@ -159,11 +92,12 @@ def read_block(encoded: bytes) -> Block:
         header_hash=hashlib.sha256(header_bytes).digest(),
         recomputed_data_hash=hashlib.sha256(b"".join(block.data.data)).digest(),
         transactions=tuple(
-            _read_transaction(envelope, flags[index] if index < len(flags) else None)
+            read_row(envelope, flags[index] if index < len(flags) else None)
             for index, envelope in enumerate(block.data.data)
         ),
         signatures=_read_signatures(signatures, header_bytes),
         size_bytes=len(encoded),
+        last_configuration=_read_last_configuration(signatures.value),
     )
 
 
@@ -210,17 +144,21 @@ def _der(tag: int, content: bytes) -> bytes:
     return bytes([tag, 0x80 | len(length)]) + length + content
 
 
-def _read_signatures(encoded: bytes, header_bytes: bytes) -> tuple[OrdererSignature, ...]:
-    if not encoded:
-        return ()
-    metadata = decode(common_pb2.Metadata, encoded, what="a block's signatures")
+def _read_last_configuration(signed: bytes) -> int | None:
+    if not signed:
+        return None
+    stated = decode(common_pb2.OrdererBlockMetadata, signed, what="what the ordering nodes signed")
+    return int(stated.last_config.index) if stated.HasField("last_config") else None
+
+
+def _read_signatures(metadata: Any, header_bytes: bytes) -> tuple[OrdererSignature, ...]:
     found = []
     for one in metadata.signatures:
         if one.signature_header:
             header = decode(
                 common_pb2.SignatureHeader, one.signature_header, what="a signature header"
             )
-            msp_id, certificate_pem = _read_creator(header.creator)
+            msp_id, certificate_pem = read_creator(header.creator)
             identifier = None
             signed = metadata.value + one.signature_header + header_bytes
         else:
@@ -233,89 +171,3 @@ def _read_signatures(encoded: bytes, header_bytes: bytes) -> tuple[OrdererSignat
             signed = metadata.value + one.identifier_header + header_bytes
         found.append(OrdererSignature(msp_id, certificate_pem, identifier, one.signature, signed))
     return tuple(found)
-
-
-def _read_creator(encoded: bytes) -> tuple[str, bytes]:
-    if not encoded:
-        return "", b""
-    identity = decode(identities_pb2.SerializedIdentity, encoded, what="a creator")
-    return str(identity.mspid), bytes(identity.id_bytes)
-
-
-def _read_transaction(envelope: bytes, flag: int | None) -> TransactionRow:
-    payload = payload_of(envelope)
-    header = channel_header_of(payload)
-    msp_id, certificate_pem = _read_creator(signature_header_of(payload).creator)
-    common: dict[str, Any] = {
-        "transaction_id": header.tx_id,
-        "type": _name(common_pb2.HeaderType, header.type),
-        "creator_msp": msp_id,
-        "creator_certificate_pem": certificate_pem,
-        "timestamp_s": int(header.timestamp.seconds),
-        "validation_code": (
-            NOT_VALIDATED if flag is None else _name(transaction_pb2.TxValidationCode, flag)
-        ),
-    }
-    if header.type != common_pb2.ENDORSER_TRANSACTION:
-        return TransactionRow(**common)
-    return TransactionRow(**common, **_read_call(payload.data))
-
-
-def _name(enumeration: Any, value: int) -> str:
-    try:
-        return str(enumeration.Name(value))
-    except ValueError:  # of a newer Fabric
-        return f"code {value}"
-
-
-def _read_call(transaction: bytes) -> dict[str, Any]:
-    """Return the fields of a row that say what was called and what it wrote."""
-    action = first_action_of(transaction)
-    proposal = decode(
-        proposal_pb2.ChaincodeProposalPayload, action.chaincode_proposal_payload, what="a proposal"
-    )
-    invocation = decode(
-        chaincode_pb2.ChaincodeInvocationSpec, proposal.input, what="a chaincode call"
-    )
-    args = [bytes(arg) for arg in invocation.chaincode_spec.input.args]
-    result = chaincode_action_of(response_payload_of(action))
-    event = decode(chaincode_event_pb2.ChaincodeEvent, result.events, what="a chaincode event")
-    endorsers = {_read_creator(one.endorser)[0] for one in action.action.endorsements}
-    writes, private_writes = _read_writes(result.results)
-    return {
-        "chaincode": invocation.chaincode_spec.chaincode_id.name,
-        "function": args[0].decode("utf-8", "replace") if args else "",
-        "args": tuple(args[1:]),
-        "endorser_msps": tuple(sorted(endorsers)),
-        "event_name": event.event_name,
-        "event_payload": event.payload,
-        "writes": writes,
-        "private_writes": private_writes,
-    }
-
-
-def _read_writes(results: bytes) -> tuple[tuple[Write, ...], tuple[PrivateWrite, ...]]:
-    public: list[Write] = []
-    private: list[PrivateWrite] = []
-    whole = decode(rwset_pb2.TxReadWriteSet, results, what="a read-write set")
-    for space in whole.ns_rwset:
-        written = decode(kv_rwset_pb2.KVRWSet, space.rwset, what="a namespace's writes")
-        public += [
-            Write(space.namespace, one.key, one.value, one.is_delete) for one in written.writes
-        ]
-        for collection in space.collection_hashed_rwset:
-            hashed = decode(
-                kv_rwset_pb2.HashedRWSet, collection.hashed_rwset, what="a collection's hashes"
-            )
-            private += [
-                PrivateWrite(
-                    space.namespace,
-                    collection.collection_name,
-                    one.key_hash,
-                    one.value_hash,
-                    one.is_delete,
-                    one.is_purge,
-                )
-                for one in hashed.hashed_writes
-            ]
-    return tuple(public), tuple(private)

@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -147,20 +148,43 @@ def check_certificate(
     """
     if at.tzinfo is None:
         raise ValueError("`at` needs a time zone")
-    certificate = load_certificate(certificate_pem, what="the signer's certificate")
-    subject = certificate.subject.rfc4514_string()
-    issuer = _issuer(certificate, roots_pem)
-    if issuer is None:
-        raise CertificateError(f"the certificate of {subject} was not issued by its member's CA")
-    for one, name in ((certificate, subject), (issuer, issuer.subject.rfc4514_string())):
+    found = _issued(certificate_pem, tuple(roots_pem))
+    if found.issuer is None:
+        raise CertificateError(
+            f"the certificate of {found.subject} was not issued by its member's CA"
+        )
+    issuer_subject = found.issuer.subject.rfc4514_string()
+    for one, name in ((found.certificate, found.subject), (found.issuer, issuer_subject)):
         if not one.not_valid_before_utc <= at <= one.not_valid_after_utc:
             raise CertificateError(
                 f"the certificate of {name} is in force from {one.not_valid_before_utc:%Y-%m-%d} "
                 f"to {one.not_valid_after_utc:%Y-%m-%d}, not on {at:%Y-%m-%d}"
             )
-    if _is_ca(certificate):
-        raise CertificateError(f"the certificate of {subject} is a CA's, not a user's")
-    return certificate
+    if found.is_ca:
+        raise CertificateError(f"the certificate of {found.subject} is a CA's, not a user's")
+    return found.certificate
+
+
+@dataclass(frozen=True, slots=True)
+class _Issued:
+    """What does not depend on the time: a certificate, its subject, and the root that issued it."""
+
+    certificate: x509.Certificate
+    subject: str
+    issuer: x509.Certificate | None
+    is_ca: bool
+
+
+@lru_cache(maxsize=1024)
+def _issued(certificate_pem: bytes, roots_pem: tuple[bytes, ...]) -> _Issued:
+    """Read a certificate and look for its issuer: once for a signer, however often it signs."""
+    certificate = load_certificate(certificate_pem, what="the signer's certificate")
+    return _Issued(
+        certificate,
+        certificate.subject.rfc4514_string(),
+        _issuer(certificate, roots_pem),
+        _is_ca(certificate),
+    )
 
 
 def _issuer(certificate: x509.Certificate, roots_pem: Sequence[bytes]) -> x509.Certificate | None:

@@ -10,11 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from fabric_protos.common import policies_pb2
 from fabric_protos.msp import msp_principal_pb2
 from fabric_protos.peer import policy_pb2
+
+from network.channel_policies import ADMINISTRATORS, PEERS, QuorumPolicy
+from network.errors import MalformedBytesError
+from network.wire.decoding import decode
 
 _ROLES = {
     "member": msp_principal_pb2.MSPRole.MEMBER,
@@ -22,6 +26,15 @@ _ROLES = {
     "client": msp_principal_pb2.MSPRole.CLIENT,
     "peer": msp_principal_pb2.MSPRole.PEER,
     "orderer": msp_principal_pb2.MSPRole.ORDERER,
+}
+
+#: How the roles of a channel's policies are said.
+_WORDS: Final = {
+    msp_principal_pb2.MSPRole.ADMIN: ADMINISTRATORS,
+    msp_principal_pb2.MSPRole.PEER: PEERS,
+    msp_principal_pb2.MSPRole.MEMBER: "members",
+    msp_principal_pb2.MSPRole.CLIENT: "clients",
+    msp_principal_pb2.MSPRole.ORDERER: "ordering nodes",
 }
 
 
@@ -124,3 +137,36 @@ def _envelope(policy: Policy) -> Any:
             for signer in signers
         ],
     )
+
+
+def quorum_of(envelope: Any) -> QuorumPolicy | None:
+    """Return a policy of so many of some organisations, each once and in one role.
+
+    Args:
+        envelope: common.SignaturePolicyEnvelope.
+
+    Returns:
+        The policy; nothing where it is of another kind.
+
+    Raises:
+        MalformedBytesError: It does not fit together.
+    """
+    if envelope.rule.WhichOneof("Type") != "n_out_of":
+        return None
+    rules = envelope.rule.n_out_of.rules
+    if any(rule.WhichOneof("Type") != "signed_by" for rule in rules):
+        return None
+    members: list[str] = []
+    roles: set[str] = set()
+    for rule in rules:
+        if not 0 <= rule.signed_by < len(envelope.identities):
+            raise MalformedBytesError("a policy names an identity that it does not have")
+        principal = envelope.identities[rule.signed_by]
+        if principal.principal_classification != msp_principal_pb2.MSPPrincipal.ROLE:
+            return None
+        role = decode(msp_principal_pb2.MSPRole, principal.principal, what="a policy's role")
+        members.append(role.msp_identifier)
+        roles.add(_WORDS.get(role.role, f"role {role.role}"))
+    if len(roles) != 1 or len(set(members)) != len(members):
+        return None
+    return QuorumPolicy(envelope.rule.n_out_of.n, roles.pop(), tuple(sorted(members)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from fabric_protos.gateway import gateway_pb2
@@ -23,6 +24,10 @@ _DETAILS_FIELD: Final = 3
 
 #: How a peer's gateway words a chaincode's refusal (internal/pkg/gateway/apiutils.go).
 _REFUSAL: Final = re.compile(r"chaincode response (\d+), (.*)", re.DOTALL)
+
+
+#: How a peer's filter TimeWindowCheck words a refusal (core/handlers/auth/filter/timewindow.go).
+_OFF_CLOCK: Final = re.compile(r"incorrect timestamp (\S+), peer time (\S+),")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,27 @@ def refusal(message: str) -> str | None:
     """
     found = _REFUSAL.search(message)
     return found[2] if found else None
+
+
+def clock_ahead_s(message: str) -> float | None:
+    """Return how far a proposal's time is ahead of a peer's clock, where the peer says so.
+
+    Returns:
+        Seconds, negative where it is behind; None where the message is about something else.
+
+    >>> clock_ahead_s("incorrect timestamp 2026-12-01T10:00:00Z, peer time 2026-12-01T10:01:30Z, x")
+    -90.0
+    >>> clock_ahead_s("incorrect timestamp yesterday, peer time today, x") is None
+    True
+    """
+    found = _OFF_CLOCK.search(message)
+    if found is None:
+        return None
+    try:
+        sent, read = (datetime.fromisoformat(text) for text in found.groups())
+        return (sent - read).total_seconds()
+    except (ValueError, TypeError):
+        return None
 
 
 def read_details(status_details: bytes) -> tuple[PeerDetail, ...]:

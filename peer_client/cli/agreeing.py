@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from peer_client.cli.output import json_option, print_fields, print_json
+from network.runtime.program import json_option, print_json
+from peer_client.cli.output import print_fields
 
 if TYPE_CHECKING:
     from chaincode.records.study import Study
-    from peer_client.ledger import HospitalLedger
-    from peer_client.starting_statistics import TensorStatistics
-    from peer_client.study import StudyState
+    from peer_client.ledgers.ledger import HospitalLedger
+    from peer_client.serving.starting_statistics import TensorStatistics
+    from peer_client.studies.study import StudyState
 
 
 @click.command()
@@ -52,14 +53,14 @@ def propose(
     confirmed. With --start-from every hospital of the study needs the same file, and the model's
     tensors are shown beside those of a fresh draw.
     """
-    from peer_client import study as studies
     from peer_client.client import member_client
-    from peer_client.starting_model import (
+    from peer_client.serving.starting_model import (
         exported_shared,
         shown_starting_model,
         take_starting_model,
     )
-    from peer_client.study_file import changed_plan, read_plan, study_of
+    from peer_client.studies import study as studies
+    from peer_client.studies.study_file import changed_plan, read_plan, study_of
 
     plan = changed_plan(read_plan(file), name=name, hospitals_file=hospitals_file)
     with member_client(member) as client:
@@ -127,9 +128,9 @@ def approve(
     is kept with the first approval too; see `channel show`.
     """
     from chaincode.records.errors import OtherStudyTextError
-    from peer_client import study as studies
     from peer_client.client import member_client
-    from peer_client.starting_model import shown_starting_model, take_starting_model
+    from peer_client.serving.starting_model import shown_starting_model, take_starting_model
+    from peer_client.studies import study as studies
 
     with member_client(member) as client:
         ledger, agreement = client.ledger, client.agreement()
@@ -160,7 +161,7 @@ def approve(
 def _proposed(ledger: HospitalLedger, name: str, wait_s: float) -> StudyState:
     """Return a study, waiting for its proposal."""
     from chaincode.records.errors import UnknownStudyError
-    from peer_client.study import read_study
+    from peer_client.studies.study import read_study
 
     end = time.monotonic() + wait_s
     while True:
@@ -176,7 +177,7 @@ def _show(
     title: str, terms: Study, tensors: Sequence[TensorStatistics] | None, *, as_json: bool
 ) -> None:
     """Show a text before it is agreed to; warnings go to stderr."""
-    from peer_client.agreement_text import agreement_lines, agreement_warnings
+    from peer_client.studies.agreement_text import agreement_lines, agreement_warnings
 
     if not as_json:
         print_fields(title, agreement_lines(terms))
@@ -227,7 +228,7 @@ def _shown_json(terms: Study, tensors: Sequence[TensorStatistics] | None) -> dic
     """Return what was shown before a text was agreed to, as plain values."""
     from chaincode.records.terms import check_terms
     from chaincode.roundkey.safety import safety_words
-    from peer_client.agreement_text import agreement_warnings
+    from peer_client.studies.agreement_text import agreement_warnings
 
     return {
         "safety": safety_words(check_terms(terms).safety()),

@@ -4,37 +4,39 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from peer_client.cli.output import (
-    CommandGroup,
-    json_option,
-    print_fields,
-    print_json,
-    print_table,
-)
-from peer_client.personal.ledger_figures import (
+from network.runtime.failures import keep_partial_result
+from network.runtime.program import json_option, print_json
+from peer_client.cli.output import print_fields, print_table
+from peer_client.rounds.ledger_figures import (
     CANDIDATES_HEAD,
     candidates_text,
     served_text,
 )
-from peer_client.report import short_name
+from peer_client.studies.wording import short_name
+
+if TYPE_CHECKING:
+    from peer_client.audit.block_walk import BlockAudit
+    from peer_client.audit.recomputation import RoundCheck
+    from peer_client.client import MemberClient
 
 
-@click.group(cls=CommandGroup)
+@click.group()
 def audit() -> None:
     """Ask the ledger: study, round, hospital, model, lineage, history.
 
-    An authority may ask too; it needs no share and no ciphertext. `lineage --recompute` makes every
-    model again from its sums and compares digests; `lineage --blocks` checks the chain of blocks.
+    An authority may ask too; it needs no share and no ciphertext. `lineage` believes no answer: it
+    proves every block and reads the records out of them; with `--recompute` it also makes every
+    model again from its sums and compares digests.
     """
 
 
 def _query(member: Path | None, *question: str) -> Any:
     from peer_client.client import member_client
-    from peer_client.ledger import query
+    from peer_client.ledgers.ledger import query
 
     with member_client(member) as client:
         return query(client.ledger, *question)
@@ -60,7 +62,7 @@ def study(member: Path | None, name: str, as_json: bool) -> None:
         return
     from chaincode.records.canonical import encode
     from chaincode.records.study import Study
-    from peer_client.agreement_text import agreement_lines
+    from peer_client.studies.agreement_text import agreement_lines
 
     print_fields("terms:", agreement_lines(Study.from_text(encode(found["record"]))))
     print_fields(
@@ -164,7 +166,7 @@ def _change(metrics: dict[str, int], name: str) -> str:
 def hospital(member: Path | None, name: str | None, as_json: bool) -> None:
     """Show what a hospital (member name or MSP; by default this one) did, round by round."""
     from peer_client.client import member_client
-    from peer_client.ledger import query
+    from peer_client.ledgers.ledger import query
 
     with member_client(member) as client:
         msp_id = client.ledger.msp_id if name is None else name
@@ -237,7 +239,7 @@ def model(member: Path | None, name: str, number: int | None, as_json: bool) -> 
     "--start-from", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
     help="The exported model that the study starts from, where it starts from one.",
 )  # fmt: skip
-@click.option("--blocks", is_flag=True, help="Check the hash chain of all blocks.")
+@click.option("--blocks", is_flag=True, help="Show what was proved of the blocks.")
 @json_option
 @click.pass_obj
 def lineage(
@@ -249,41 +251,96 @@ def lineage(
     blocks: bool,
     as_json: bool,
 ) -> None:
-    """Show the chain of models from the initial one; prove it with --recompute and --blocks."""
-    from dataclasses import asdict
+    """Show the chain of models from the initial one, out of blocks that are proved one by one.
 
-    from peer_client import audit as audits
+    Each block must be signed by a quorum of the ordering nodes in force at its height, from this
+    member's own first block on. Where a check fails, what was proved before it is shown.
+    """
+    from chaincode.records.errors import UnknownStudyError
+    from peer_client.audit import recomputation as audits
+    from peer_client.audit.block_walk import BlockAudit
     from peer_client.cli.live import Counter
     from peer_client.client import member_client
-    from peer_client.ledger import query
-    from peer_client.lineage import initial_model
-    from peer_client.starting_model import starting_weights, take_starting_model
-    from peer_client.study import read_study
 
     with member_client(member) as client:
-        found = query(client.ledger, "lineage", name)
-        if blocks:
-            chain = audits.check_chain(
-                client.ledger, study=name, progress=Counter("blocks checked")
-            )
-            found["chain"] = asdict(chain)
-        if recompute:
-            terms = read_study(client.ledger, name).terms
-            store = client.store(name)
-            if start_from is not None:
-                take_starting_model(terms, store, start_from)
-            checks, _last = audits.recompute(
-                client.ledger,
-                terms,
-                initial_model(terms, starting_weights(terms, store)),
-                bundles=(store.folder / "rounds", *bundles),
-                progress=Counter("rounds recomputed"),
-            )
-            found["recomputed"] = [asdict(each) for each in checks]
+        walked = BlockAudit(client.ledger, name)
+        checks: list[audits.RoundCheck] | None = [] if recompute else None
+        try:
+            walked.walk(Counter("blocks proved"))
+            audits.compare_answer(walked, name)
+            if checks is not None:
+                _recompute(client, walked, name, start_from, bundles, checks)
+        except UnknownStudyError:
+            raise
+        except Exception as error:
+            if walked.height:
+                found = _lineage_document(walked, name, checks, blocks=True, complete=False)
+                if as_json:
+                    keep_partial_result(error, found)
+                else:
+                    _print_lineage(found)
+            raise
+        found = _lineage_document(walked, name, checks, blocks=blocks, complete=True)
     if as_json:
         print_json(found)
-        return
-    _print_lineage(found)
+    else:
+        _print_lineage(found)
+
+
+def _recompute(
+    client: MemberClient,
+    walked: BlockAudit,
+    name: str,
+    start_from: Path | None,
+    bundles: tuple[Path, ...],
+    checks: list[RoundCheck],
+) -> None:
+    """Make every model again; `checks` has what was proved, also after an error."""
+    from chaincode.records import register
+    from peer_client.audit import recomputation as audits
+    from peer_client.cli.live import Counter
+    from peer_client.rounds.lineage import initial_model
+    from peer_client.serving.starting_model import starting_weights, take_starting_model
+
+    terms = register.study(walked.records, name)
+    store = client.store(name)
+    if start_from is not None:
+        take_starting_model(terms, store, start_from)
+    audits.recompute(
+        walked,
+        terms,
+        initial_model(terms, starting_weights(terms, store)),
+        bundles=(store.folder / "rounds", *bundles),
+        progress=Counter("rounds recomputed"),
+        checks=checks,
+    )
+
+
+def _lineage_document(
+    walked: BlockAudit,
+    name: str,
+    checks: list[RoundCheck] | None,
+    *,
+    blocks: bool,
+    complete: bool,
+) -> dict[str, Any]:
+    """Return what was proved: all that was asked for, or what came before a fault."""
+    from dataclasses import asdict
+
+    from chaincode.records.errors import UnknownStudyError
+    from peer_client.audit import recomputation as audits
+
+    try:
+        found = audits.proved_lineage(walked.records, name)
+    except UnknownStudyError:  # the fault came before the study
+        found = {"study": name, "rounds": [], "initial_model_sha256": ""}
+    found["complete"] = complete
+    if blocks:
+        chain = walked.report()
+        found["chain"] = asdict(chain) | {"signatures": chain.signature_words()}
+    if checks is not None:
+        found["recomputed"] = [asdict(each) for each in checks]
+    return found
 
 
 def _print_lineage(found: dict[str, Any]) -> None:
@@ -308,7 +365,9 @@ def _print_lineage(found: dict[str, Any]) -> None:
         ["round", "state", "parent", "model", "contributors", "safe against", "recomputed"],
         rows,
     )
-    if "recomputed" in found:
+    if not found["complete"]:
+        click.echo("NOT COMPLETE: this was proved before the error below")
+    elif "recomputed" in found:
         click.echo("every published model follows from its parent and its sum, bit for bit")
     if "chain" in found:
         chain = found["chain"]
@@ -317,6 +376,12 @@ def _print_lineage(found: dict[str, Any]) -> None:
             f"({chain['invalid']} invalid), {chain['bytes']:,} bytes: every block continues the "
             f"one before; head {chain['head'][:16]}"
         )
+        click.echo(chain["signatures"])
+        if chain["believed"]:
+            click.echo(
+                f"{chain['believed']} of the invalid transactions are left out on the own peer's "
+                "word: its reason cannot be checked from the blocks"
+            )
 
 
 @audit.command()

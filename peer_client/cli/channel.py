@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
-from peer_client.cli.output import CommandGroup, json_option, print_fields, print_json
+from network.runtime.program import json_option, print_json
+from peer_client.cli.output import print_fields
 
 
-@click.group(cls=CommandGroup)
+@click.group()
 def channel() -> None:
     """What the channel is: its policies, members, ordering nodes and chaincode."""
 
@@ -25,8 +26,8 @@ def show(member: Path | None, as_json: bool) -> None:
     The own peer is asked. What was accepted is kept in this hospital's client directory with its
     first approval of a study.
     """
-    from peer_client.channel_rules import differences
     from peer_client.client import member_client
+    from peer_client.studies.channel_rules import differences
 
     with member_client(member) as client:
         name, facts = client.ledger.channel, client.ledger.channel_facts()
@@ -64,8 +65,8 @@ def accept(member: Path | None, yes: bool, as_json: bool) -> None:
     other hospitals who made a change and why before accepting it. A channel that fewer than T
     hospitals can write to or change is refused.
     """
-    from peer_client.channel_rules import check_channel_rules, differences
     from peer_client.client import member_client
+    from peer_client.studies.channel_rules import check_channel_rules, differences
 
     with member_client(member) as client:
         name, facts = client.ledger.channel, client.ledger.channel_facts()

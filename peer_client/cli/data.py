@@ -6,10 +6,9 @@ import click
 
 from peer_client.cli.data_check import check
 from peer_client.cli.data_import import import_
-from peer_client.cli.output import CommandGroup
 
 
-@click.group(cls=CommandGroup)
+@click.group()
 def data() -> None:
     """A hospital's CT as a data folder: make one from an export, check one."""
 

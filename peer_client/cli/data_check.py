@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from peer_client.cli.output import json_option, print_fields, print_json, print_table
+from network.runtime.program import json_option, print_json
+from peer_client.cli.output import print_fields, print_table
 
 if TYPE_CHECKING:
     from peer_client.ct.data_check import FolderCheck
@@ -60,11 +61,11 @@ def check(
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from peer_client.cli.live import Counter
-    from peer_client.cli.training import slices_cache
+    from peer_client.ct.cache import slices_cache
     from peer_client.ct.data_check import check_folder, hospital_of_folder
     from peer_client.ct.hospitals import hospital_named, read_hospitals
     from peer_client.ct.index import parts_of, read_index
-    from peer_client.store import write_file
+    from peer_client.storage.study_store import write_file
 
     items = read_index(folder)
     if hospitals_file is None:

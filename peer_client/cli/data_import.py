@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from peer_client.cli.output import json_option, print_fields, print_json, print_table
+from network.runtime.program import json_option, print_json
+from peer_client.cli.output import print_fields, print_table
 
 if TYPE_CHECKING:
     from peer_client.pacs.data_folder import Import

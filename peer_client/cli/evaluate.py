@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from peer_client.cli.output import json_option, print_json, print_table
+from network.runtime.program import json_option, print_json
+from peer_client.cli.output import print_table
 
 
 @click.command()
@@ -42,18 +43,15 @@ def evaluate(
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from model.threads import set_threads
-    from peer_client.cli.training import slices_cache
-    from peer_client.evaluation.evaluate import evaluate as judged
-    from peer_client.personal.reading import open_decider
+    from peer_client.api import evaluate as evaluate_model
 
     set_threads(threads)
-    found = judged(
-        open_decider(model_file),
+    found = evaluate_model(
+        model_file,
         folder,
         part,
-        cache=slices_cache(),
-        processes=threads,
         leave_out_seen=leave_out_seen,
+        processes=threads,
         told=lambda what, done, total: click.echo(
             f"\r{what}: {done} of {total}", nl=done == total, err=True
         ),

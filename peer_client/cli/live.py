@@ -14,8 +14,8 @@ from typing import Any
 
 import click
 
-from peer_client.desk import Notice
-from peer_client.report import PHASES
+from peer_client.reports.report import PHASES
+from peer_client.rounds.context import Notice
 
 #: Seconds between two lines about the same phase where lines cannot be renewed.
 LINE_EVERY_S = 2.0

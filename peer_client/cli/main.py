@@ -9,13 +9,13 @@ from pathlib import Path
 
 import click
 
+from network.runtime.program import Program, stop_on_signals
 from peer_client.cli.agreeing import approve, propose
 from peer_client.cli.audit import audit
 from peer_client.cli.channel import channel
 from peer_client.cli.data import data
 from peer_client.cli.evaluate import evaluate
 from peer_client.cli.models import model, predict
-from peer_client.cli.output import CommandGroup
 from peer_client.cli.parameters import parameters
 from peer_client.cli.reports import report
 from peer_client.cli.resume import resume
@@ -24,7 +24,7 @@ from peer_client.cli.studies import study
 from peer_client.cli.training import status, train
 
 
-@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--member",
     envvar="HOSPITAL_MEMBER",
@@ -39,6 +39,7 @@ def main(context: click.Context, member: Path | None) -> None:
     Every command acts for one member of the consortium, named by --member or HOSPITAL_MEMBER.
     Results go to stdout (with --json for programs), progress to stderr.
     """
+    stop_on_signals()
     context.obj = member
 
 

@@ -8,17 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from peer_client.cli.output import (
-    CommandGroup,
-    json_option,
-    print_fields,
-    print_json,
-    print_table,
-)
+from network.runtime.program import json_option, print_json
+from peer_client.cli.output import print_fields, print_table
 
 if TYPE_CHECKING:
-    from peer_client.personal.reading import Decider
-    from peer_client.prediction import Prediction
+    from peer_client.inference.prediction import Prediction
+    from peer_client.serving.predictor import Predictor
 
 #: Slices listed for people; `--json` has all of them.
 SHOWN_SLICES = 12
@@ -58,10 +53,10 @@ def predict(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from model.threads import set_threads
     from peer_client.cli.live import Stages
-    from peer_client.predict import predict_input
+    from peer_client.inference.predict import predict_input
 
     set_threads(threads)
-    found = predict_input(_decider(member, name, model_file), path, output, told=Stages())
+    found = predict_input(_predictor(member, name, model_file), path, output, told=Stages())
     if as_json:
         print_json({**found.to_json(), "output": str(output)})
         return
@@ -90,22 +85,22 @@ def _print_slices(found: Prediction) -> None:
     )
 
 
-def _decider(member: Path | None, name: str | None, model_file: Path | None) -> Decider:
+def _predictor(member: Path | None, name: str | None, model_file: Path | None) -> Predictor:
     """Return what predicts: the file's model, else what this hospital has of a study."""
     if model_file is not None:
-        from peer_client.personal.reading import open_decider
+        from peer_client.serving.predictor import open_predictor
 
-        return open_decider(model_file)
+        return open_predictor(model_file)
     from peer_client.client import chosen_study, member_client
-    from peer_client.personal.in_force import decider_in_force
+    from peer_client.serving.in_force import predictor_in_force
 
     with member_client(member) as client:
         state = chosen_study(client.ledger, name)
     store = client.store(state.terms.study)
-    return decider_in_force(state.terms, store, client.ledger.msp_id, state.model_sha256)
+    return predictor_in_force(state.terms, store, client.ledger.msp_id, state.model_sha256)
 
 
-@click.group(cls=CommandGroup)
+@click.group()
 def model() -> None:
     """A hospital's model as a file."""
 
@@ -134,10 +129,10 @@ def export(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from peer_client.client import chosen_study, member_client
     from peer_client.errors import SettingsError
-    from peer_client.models import current_model, export_model, facts_of, network_with
-    from peer_client.personal.in_force import served_file
-    from peer_client.personal.ledger_figures import in_words
-    from peer_client.personal.served import export_served
+    from peer_client.rounds.ledger_figures import in_words
+    from peer_client.serving.exported import current_model, export_model, facts_of, network_with
+    from peer_client.serving.in_force import served_file
+    from peer_client.serving.served import export_served
 
     if output.suffix != ".keras":
         raise SettingsError(f"--output must end in .keras, not {output.name!r}")

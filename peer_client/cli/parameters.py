@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from peer_client.cli.output import json_option, print_fields, print_json
+from network.runtime.program import json_option, print_json
+from peer_client.cli.output import print_fields
 
 
 @click.command()

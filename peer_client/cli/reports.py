@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from peer_client.cli.output import json_option, print_json, print_table
+from network.runtime.program import json_option, print_json
+from peer_client.cli.output import print_table
 
 if TYPE_CHECKING:
     from peer_client.client import MemberClient
-    from peer_client.report import MaskPicture
-    from peer_client.study import StudyState
+    from peer_client.reports.report import MaskPicture
+    from peer_client.studies.study import StudyState
 
 
 @click.command()
@@ -51,9 +52,10 @@ def report(
     from peer_client.cli.live import Counter
     from peer_client.client import member_client
     from peer_client.errors import SettingsError
-    from peer_client.report import RESEARCH_USE, served_cells, table_cells, write_report
-    from peer_client.study import read_study
-    from peer_client.study_report import round_rows
+    from peer_client.reports.report import served_cells, table_cells, write_report
+    from peer_client.reports.study_report import round_rows
+    from peer_client.studies.study import read_study
+    from peer_client.studies.wording import RESEARCH_USE
 
     if (folder is None) != (hospitals_file is None):
         raise SettingsError("--data and --hospitals are given together or not at all")
@@ -88,12 +90,12 @@ def _masks(
     """Return pictures of this hospital's validation slices with the model in force."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from peer_client.cli.live import Counter
-    from peer_client.cli.training import slices_cache
+    from peer_client.ct.cache import slices_cache
     from peer_client.ct.cohort import load_cohort
     from peer_client.ct.hospitals import hospital_named, read_hospitals
-    from peer_client.models import current_model, network_with
-    from peer_client.study_file import network_of
-    from peer_client.study_report import mask_pictures
+    from peer_client.reports.study_report import mask_pictures
+    from peer_client.serving.exported import current_model, network_with
+    from peer_client.studies.study_file import network_of
 
     store = client.store(state.terms.study)
     net = network_with(state.terms, current_model(store, state.model_sha256), store)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from peer_client.cli.output import json_option, print_fields, print_json
+from network.runtime.program import json_option, print_json
+from peer_client.cli.output import print_fields
 
 
 @click.command()
@@ -23,9 +24,9 @@ def resume(member: Path | None, name: str, yes: bool, as_json: bool) -> None:
     more sum from that model.
     """
     from peer_client.client import member_client
-    from peer_client.round_records import read_round
-    from peer_client.spoiled_parent import Repetition, repetition_of
-    from peer_client.study import check_own_part, read_study
+    from peer_client.rounds.records import read_round
+    from peer_client.rounds.spoiled_parent import Repetition, repetition_of
+    from peer_client.studies.study import check_own_part, read_study
 
     with member_client(member) as client:
         state = read_study(client.ledger, name)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from peer_client.cli.output import json_option, print_json, print_table
+from network.runtime.program import json_option, print_json
+from peer_client.cli.output import print_table
 
 if TYPE_CHECKING:
     from peer_client.simulation.recipe import Recipe
@@ -70,37 +71,27 @@ def simulate(
     May be stopped and started again. With --no-encryption no update is hidden from anybody.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from peer_client.cli.training import slices_cache
-    from peer_client.ct.hospitals import read_hospitals
+    from peer_client.api import Recipe, read_hospitals
+    from peer_client.api import simulate as run
     from peer_client.simulation.pages import COLUMNS, result_json, table_rows
-    from peer_client.simulation.recipe import Recipe
-    from peer_client.simulation.setting import Setting
-    from peer_client.simulation.simulate import simulate as run
 
     default = EXAMPLES / ("phantoms.yaml" if folder is None else "real_ct.yaml")
-    hospitals = read_hospitals(hospitals_file or default)
-    if folder is None:
-        from peer_client.ct.phantoms import write_phantoms
-
-        folder = write_phantoms(hospitals, output / "phantoms", processes=threads)
-    setting = Setting(
-        hospitals=tuple(each.rotated(rotation) for each in hospitals),
-        folder=folder,
-        recipe=Recipe(
-            rounds=rounds,
-            local_steps=local_steps,
-            adapt_steps=adapt_steps,
-            bits=bits,
-            seed=seed,
-        ),
-        encryption=encryption,
-        output=output,
-        cache=slices_cache(),
-        threads=threads,
+    hospitals = [each.rotated(rotation) for each in read_hospitals(hospitals_file or default)]
+    recipe = Recipe(
+        rounds=rounds, local_steps=local_steps, adapt_steps=adapt_steps, bits=bits, seed=seed
     )
-    results = run(setting, Lines(training_steps(setting.recipe, len(hospitals))))
+    results = run(
+        hospitals,
+        output,
+        folder=folder,
+        recipe=recipe,
+        encryption=encryption,
+        threads=threads,
+        told=Lines(training_steps(recipe, len(hospitals))),
+    )
     if as_json:
-        print_json({**result_json(setting, results), "output": str(output)})
+        result = result_json(recipe, results, encryption=encryption)
+        print_json({**result, "output": str(output)})
         return
     print_table("on test patients", COLUMNS, table_rows(results))
     click.echo(f"encryption {'on' if encryption else 'off'}; models, table and pictures: {output}")

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-from peer_client.cli.output import CommandGroup, json_option, print_fields, print_json, print_table
+from network.runtime.program import json_option, print_json
+from peer_client.cli.output import print_fields, print_table
 
 
-@click.group(cls=CommandGroup)
+@click.group()
 def study() -> None:
     """Agree on studies: propose, approve, withdraw, list, suspend, parameters."""
 
@@ -20,8 +21,8 @@ def study() -> None:
 def list_(member: Path | None, as_json: bool) -> None:
     """List the studies of the channel and where they stand."""
     from peer_client.client import member_client
-    from peer_client.report import short_name
-    from peer_client.study import list_studies
+    from peer_client.studies.study import list_studies
+    from peer_client.studies.wording import short_name
 
     with member_client(member) as client:
         found = list_studies(client.ledger)
@@ -59,8 +60,8 @@ def suspend(
 
     It is suspended when a majority of the other hospitals voted so.
     """
-    from peer_client import study as studies
     from peer_client.client import chosen_study, member_client
+    from peer_client.studies import study as studies
 
     with member_client(member) as client:
         state = chosen_study(client.ledger, name)
@@ -89,8 +90,8 @@ def withdraw(member: Path | None, name: str, yes: bool, as_json: bool) -> None:
     Only the hospital that proposed it may. The record stays on the ledger and its name stays taken;
     nobody can approve it any more.
     """
-    from peer_client import study as studies
     from peer_client.client import member_client
+    from peer_client.studies import study as studies
 
     with member_client(member) as client:
         state = studies.read_study(client.ledger, name)

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from network.runtime.folders import cache_folder
-from peer_client.cli.output import json_option, print_fields, print_json, print_table
+from network.runtime.program import json_option, print_json
+from peer_client.cli.output import print_fields, print_table
 
 
 @click.command()
@@ -73,14 +73,15 @@ def train(
         follow,
         member_client,
         next_round,
-        open_desk,
+        open_context,
     )
+    from peer_client.ct.cache import slices_cache
     from peer_client.ct.cohort import load_cohort
     from peer_client.ct.hospitals import hospital_named, read_hospitals
-    from peer_client.hospital import LocalTraining, network_once
     from peer_client.sealing import forbid_core_dumps
-    from peer_client.starting_model import take_starting_model
-    from peer_client.study_file import network_of
+    from peer_client.serving.local_training import LocalTraining, network_once
+    from peer_client.serving.starting_model import take_starting_model
+    from peer_client.studies.study_file import network_of
 
     forbid_core_dumps()
     keep_freed_memory()
@@ -111,7 +112,7 @@ def train(
         trainer = LocalTraining(terms, client.ledger.msp_id, cohort, store, network=network)
         serving = None
         if personal != "off":
-            from peer_client.personal.serving import PersonalServing, ServingPlan
+            from peer_client.serving.serving import PersonalServing, ServingPlan
 
             last = min(state.published_rounds + (rounds or terms.rounds), terms.rounds)
             plan = ServingPlan(
@@ -127,11 +128,11 @@ def train(
 
         with (
             LiveRound(before_s) as live,
-            open_desk(
+            open_context(
                 client, terms, trainer, watch=live, environment=os.environ, serving=serving
-            ) as desk,
+            ) as context,
         ):
-            for outcome in follow(desk, rounds if rounds is not None else terms.rounds):
+            for outcome in follow(context, rounds if rounds is not None else terms.rounds):
                 outcomes.append(outcome)
                 if not as_json:
                     click.echo(outcome_line(outcome, store.read_facts(outcome.round_number)))
@@ -155,8 +156,8 @@ def outcome_json(outcome: Any, facts: dict[str, Any]) -> dict[str, Any]:
 
 def outcome_line(outcome: Any, facts: dict[str, Any]) -> str:
     """Return how a round ended as one line for people."""
-    from peer_client.personal.ledger_figures import served_text
-    from peer_client.report import short_name
+    from peer_client.rounds.ledger_figures import served_text
+    from peer_client.studies.wording import short_name
 
     metrics = facts.get("metrics_ppm", {})
     shown = [
@@ -175,11 +176,6 @@ def outcome_line(outcome: Any, facts: dict[str, Any]) -> str:
     return "; ".join(parts)
 
 
-def slices_cache() -> Path:
-    """Return where normalised slices are kept: XDG_CACHE_HOME/capsule-consortium/slices."""
-    return cache_folder() / "slices"
-
-
 def _accepted_text(changes: list[str] | None) -> str:
     """Say whether the channel is what this hospital accepted."""
     if changes is None:
@@ -196,7 +192,7 @@ def _accepted_text(changes: list[str] | None) -> str:
 def status(member: Path | None, name: str | None, as_json: bool) -> None:
     """Show where this hospital's studies stand, and what it would do next."""
     from peer_client.client import member_client
-    from peer_client.status import hospital_status
+    from peer_client.reports.status import hospital_status
 
     with member_client(member) as client:
         found = hospital_status(client, name)

@@ -25,12 +25,18 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from network.runtime.folders import cache_folder
 from peer_client.ct.errors import CacheError
-from peer_client.stored_arrays import read_arrays
+from peer_client.storage.arrays import read_arrays
 
 #: 256 pictures of 1024 x 1024 and their masks have half of it.
 SHARD_BYTES_MAX: Final = 1 << 30
 Arrays = Mapping[str, NDArray[Any]]
+
+
+def slices_cache() -> Path:
+    """Return where normalised slices are kept: XDG_CACHE_HOME/capsule-consortium/slices."""
+    return cache_folder() / "slices"
 
 
 def cache_key(*parts: str | int | Iterable[str]) -> str:

@@ -13,12 +13,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from network.runtime.located_yaml import Located
 from network.runtime.yaml_limits import read_yaml_text
 from peer_client.ct.errors import DataFolderError, HospitalFileError
 from peer_client.ct.index import Item
-from peer_client.ct.settings import Settings, load_settings
 
 FORMAT: Final = 1
+_FILE: Final = ("format", "hospitals")
+_HOSPITAL_REQUIRED: Final = (
+    "name",
+    "member",
+    "label_positive",
+    "label_negative",
+    "has_masks",
+    "classes",
+)
+_HOSPITAL: Final = (*_HOSPITAL_REQUIRED, "masks", "split", "phantoms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +209,13 @@ def parse_hospitals(text: str, *, name: str) -> tuple[HospitalData, ...]:
         text: YAML.
         name: What error messages call the file.
     """
-    root = load_settings(text, name)
-    number = root.whole("format", least=1)
-    if number != FORMAT:
-        raise root.wrong(f"format is {number}, this program reads format {FORMAT}", "format")
-    hospitals = tuple(_hospital(entry) for entry in root.mappings("hospitals"))
-    root.finish()
+
+    def refusal(line: int, problem: str) -> HospitalFileError:
+        return HospitalFileError(f"{name} line {line}: {problem}", line)
+
+    root = Located.read(text, refusal).fields(_FILE, required=_FILE)
+    root["format"].check_format(FORMAT)
+    hospitals = tuple(_hospital(entry) for entry in root["hospitals"].items(least=1))
     for kind in ("name", "member"):
         seen: dict[str, HospitalData] = {}
         for hospital in hospitals:
@@ -219,84 +230,83 @@ def parse_hospitals(text: str, *, name: str) -> tuple[HospitalData, ...]:
     return hospitals
 
 
-def _hospital(entry: Settings) -> HospitalData:
+def _hospital(entry: Located) -> HospitalData:
+    found = entry.fields(_HOSPITAL, required=_HOSPITAL_REQUIRED)
+    masks = found["masks"].items() if "masks" in found else []
     hospital = HospitalData(
-        name=entry.word("name"),
-        member=entry.word("member"),
-        label_positive=entry.text("label_positive"),
-        label_negative=entry.text("label_negative"),
-        has_masks=entry.truth("has_masks"),
-        classes=tuple(_choice(choice) for choice in entry.mappings("classes")),
-        masks=tuple(_choice(choice) for choice in entry.mappings("masks", optional=True)),
-        split=_split(entry.mapping("split")) if entry.has("split") else Split(),
-        phantoms=_phantoms(entry.mapping("phantoms")) if entry.has("phantoms") else None,
+        name=found["name"].word(),
+        member=found["member"].word(),
+        label_positive=found["label_positive"].text(),
+        label_negative=found["label_negative"].text(),
+        has_masks=found["has_masks"].switch(),
+        classes=tuple(_choice(choice) for choice in found["classes"].items(least=1)),
+        masks=tuple(_choice(choice) for choice in masks),
+        split=_split(found["split"]) if "split" in found else Split(),
+        phantoms=_phantoms(found["phantoms"]) if "phantoms" in found else None,
         line=entry.line,
     )
-    entry.finish()
     if hospital.masks and not hospital.has_masks:
-        raise entry.wrong("a hospital with mask parts cannot say has_masks: false", "has_masks")
+        raise found["has_masks"].refuse("a hospital with mask parts cannot say has_masks: false")
     return hospital
 
 
-def _choice(entry: Settings) -> PartChoice:
-    choice = PartChoice(
-        part=entry.word("part"),
-        folds=entry.wholes("folds") if entry.has("folds") else None,
+def _choice(entry: Located) -> PartChoice:
+    found = entry.fields({"part", "folds", "sites", "mask_values"}, required=("part",))
+    kinds = found["mask_values"].text(("kinds", "lesion")) if "mask_values" in found else "kinds"
+    return PartChoice(
+        part=found["part"].word(),
+        folds=found["folds"].integers() if "folds" in found else None,
         # As index.csv is read: composed.
-        sites=tuple(unicodedata.normalize("NFC", each) for each in entry.texts("sites"))
-        if entry.has("sites")
+        sites=tuple(unicodedata.normalize("NFC", each) for each in found["sites"].texts())
+        if "sites" in found
         else None,
-        mask_values=entry.choice("mask_values", ("kinds", "lesion"))
-        if entry.has("mask_values")
-        else "kinds",
+        mask_values=kinds,
     )
-    entry.finish()
-    return choice
 
 
-def _split(entry: Settings) -> Split:
+def _split(entry: Located) -> Split:
+    needed = ("train", "validation", "test")
+    found = entry.fields({*needed, "seed", "groups"}, required=needed)
     split = Split(
-        train=entry.wholes("train"),
-        validation=entry.wholes("validation"),
-        test=entry.wholes("test"),
-        seed=entry.whole("seed") if entry.has("seed") else None,
-        groups=entry.whole("groups", least=2) if entry.has("groups") else 5,
+        train=found["train"].integers(),
+        validation=found["validation"].integers(),
+        test=found["test"].integers(),
+        seed=found["seed"].integer() if "seed" in found else None,
+        groups=found["groups"].integer(2) if "groups" in found else 5,
     )
-    entry.finish()
     folds = [*split.train, *split.validation, *split.test]
     twice = sorted({fold for fold in folds if folds.count(fold) > 1})
     if twice:
-        raise entry.wrong(f"fold {twice[0]} lies in two splits", "train")
+        raise found["train"].refuse(f"fold {twice[0]} lies in two splits")
     if split.seed is not None and any(fold >= split.groups for fold in folds):
-        raise entry.wrong(f"a random split has the folds 0 to {split.groups - 1}", "train")
+        raise found["train"].refuse(f"a random split has the folds 0 to {split.groups - 1}")
     return split
 
 
-def _phantoms(entry: Settings) -> PhantomSource:
-    scanner = entry.mapping("scanner")
-    source = PhantomSource(
-        scanner=Scanner(
-            kernel_mm=scanner.number("kernel_mm", 0.0, 5.0),
-            noise_hu=scanner.number("noise_hu", 0.0, 500.0),
-            grain_mm=scanner.number("grain_mm", 0.0, 10.0),
-            window=scanner.choice("window", ("lung", "wide", "slice")),
-            gamma=scanner.number("gamma", 0.3, 3.0),
-            jpeg_quality=scanner.whole("jpeg_quality", least=1, most=95)
-            if scanner.has("jpeg_quality")
-            else None,
-            size_px=scanner.whole("size_px", least=64, most=1024),
-        ),
-        patients=entry.whole("patients", least=2, most=100_000),
-        slices=entry.whole("slices", least=1, most=64),
-        seed=entry.whole("seed"),
-        negatives=entry.texts("negatives"),
+def _phantoms(entry: Located) -> PhantomSource:
+    keys = ("patients", "slices", "seed", "negatives", "scanner")
+    found = entry.fields(keys, required=keys)
+    return PhantomSource(
+        scanner=_scanner(found["scanner"]),
+        patients=found["patients"].integer(2, 100_000),
+        slices=found["slices"].integer(1, 64),
+        seed=found["seed"].integer(),
+        negatives=tuple(item.text(NEGATIVES) for item in found["negatives"].items(least=1)),
     )
-    scanner.finish()
-    entry.finish()
-    for negative in source.negatives:
-        if negative not in NEGATIVES:
-            raise entry.wrong(f"{negative!r} is none of {', '.join(NEGATIVES)}", "negatives")
-    return source
+
+
+def _scanner(entry: Located) -> Scanner:
+    needed = ("kernel_mm", "noise_hu", "grain_mm", "window", "gamma", "size_px")
+    found = entry.fields({*needed, "jpeg_quality"}, required=needed)
+    return Scanner(
+        kernel_mm=found["kernel_mm"].number(0.0, 5.0),
+        noise_hu=found["noise_hu"].number(0.0, 500.0),
+        grain_mm=found["grain_mm"].number(0.0, 10.0),
+        window=found["window"].text(("lung", "wide", "slice")),
+        gamma=found["gamma"].number(0.3, 3.0),
+        jpeg_quality=found["jpeg_quality"].integer(1, 95) if "jpeg_quality" in found else None,
+        size_px=found["size_px"].integer(64, 1024),
+    )
 
 
 #: What a phantom without the finding may have.

@@ -13,7 +13,7 @@ import numpy as np
 from peer_client.ct.byte_limits import VOLUME_BYTES_MAX
 from peer_client.ct.errors import VolumeError
 from peer_client.ct.volume import CtVolume, check_volume_bytes, checked_volume
-from peer_client.stored_arrays import ArraysRefusedError, check_array_header
+from peer_client.storage.arrays import ArraysRefusedError, check_array_header
 
 
 def read_npz(path: Path) -> CtVolume:

@@ -25,7 +25,7 @@ from model.evaluation import (
     rates,
 )
 from peer_client.evaluation.readings import Reading
-from peer_client.personal.scores import by_patient
+from peer_client.evaluation.scores import by_patient
 
 DRAWS = 2000
 THIRDS = ("small", "middle", "large")

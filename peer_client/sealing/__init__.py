@@ -14,8 +14,8 @@ are overwritten. Nothing outside this package gets one.
 """
 
 from peer_client.sealing.answer import (
+    OwnShareSum,
     ReceivedBox,
-    ShareSum,
     Unopened,
     answer_once,
     check_contributors,
@@ -23,15 +23,15 @@ from peer_client.sealing.answer import (
 )
 from peer_client.sealing.boxes import SealingKey
 from peer_client.sealing.errors import (
-    JoinSignatureError,
     JournalError,
     MemoryStorageError,
     OpeningError,
     SealingError,
     SealingInputError,
+    SealingKeySignatureError,
     SecretWipedError,
     ShareRefusedError,
-    SpentUpdateError,
+    UpdateSealedBeforeError,
 )
 from peer_client.sealing.joining import sign_join, verify_join
 from peer_client.sealing.journal import Journal
@@ -43,12 +43,12 @@ from peer_client.sealing.transcript import Joined, RoundTranscript
 from peer_client.sealing.upload import SealedUpload, seal_update, seal_update_once
 
 __all__ = [
-    "JoinSignatureError",
     "Joined",
     "Journal",
     "JournalError",
     "MemoryStorageError",
     "OpeningError",
+    "OwnShareSum",
     "ReceivedBox",
     "RoundSecret",
     "RoundTranscript",
@@ -56,12 +56,12 @@ __all__ = [
     "SealingError",
     "SealingInputError",
     "SealingKey",
+    "SealingKeySignatureError",
     "SealingKeys",
     "SecretWipedError",
     "ShareRefusedError",
-    "ShareSum",
-    "SpentUpdateError",
     "Unopened",
+    "UpdateSealedBeforeError",
     "answer_once",
     "check_contributors",
     "forbid_core_dumps",

@@ -1,6 +1,6 @@
 """A hospital's one answer in a round: the sum of the shares it holds from the contributors.
 
-Before it answers, the hospital has re-added the sum itself (`peer_client.summing`).
+Before it answers, the hospital has re-added the sum itself (`peer_client.rounds.sums`).
 Here it checks that enough contributed, that its own update in the sum is the one it
 sent, and that it answered for nothing else; writes down what it answers for; and only
 then opens its boxes. An answer is the sum and nothing more: a single share never
@@ -31,7 +31,7 @@ class ReceivedBox:
 
 
 @dataclass(frozen=True, slots=True)
-class ShareSum:
+class OwnShareSum:
     """What a hospital publishes to open a round; public once sent."""
 
     content: bytes  # 8192 bytes, 16-bit values below 65521, little-endian
@@ -52,7 +52,7 @@ def answer_once(
     sealing_key: SealingKey,
     journal: Journal,
     aggregate_sha256: str,
-) -> ShareSum | Unopened:
+) -> OwnShareSum | Unopened:
     """Check, write down, open, add: the answer for exactly these contributors.
 
     Args:
@@ -112,7 +112,7 @@ def open_boxes(
     parameters: RoundParameters,
     round: RoundTranscript,
     sealing_key: SealingKey,
-) -> ShareSum | Unopened:
+) -> OwnShareSum | Unopened:
     """Open this hospital's boxes and add the shares (for `answer_once`).
 
     Args:
@@ -150,4 +150,4 @@ def open_boxes(
     if unopened:
         wipe(total)
         return Unopened(tuple(unopened))
-    return ShareSum((total % SHARE_PRIME).astype("<u2").tobytes())
+    return OwnShareSum((total % SHARE_PRIME).astype("<u2").tobytes())

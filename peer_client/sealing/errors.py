@@ -27,7 +27,7 @@ class MemoryStorageError(SealingError):
     )
 
 
-class SpentUpdateError(SealingError):
+class UpdateSealedBeforeError(SealingError):
     """An update was encrypted before, or a round has had its update: it is not encrypted again."""
 
     exit_code: ClassVar[int] = 53
@@ -65,7 +65,7 @@ class OpeningError(SealingError):
     )
 
 
-class JoinSignatureError(SealingError):
+class SealingKeySignatureError(SealingError):
     """A sealing key was not signed by the hospital whose key it is said to be."""
 
     exit_code: ClassVar[int] = 56
@@ -81,8 +81,8 @@ class JournalError(SealingError):
     exit_code: ClassVar[int] = 57
     hint: ClassVar[str] = (
         "Do not delete the file: without it a spent update or a second answer would not be seen. "
-        "Stop other clients of this hospital, free space on the disk, mend its permissions; after "
-        "a restore from backup sit out the rounds that are open."
+        "Stop other clients of this hospital, free space on the disk, correct its permissions; "
+        "after a restore from backup sit out the rounds that are open."
     )
 
 

@@ -16,7 +16,7 @@ from chaincode.records.identity import check_hospital_client_pem
 from chaincode.records.round import join_statement
 from network.errors import CertificateError
 from network.wire.identity import verify_signature
-from peer_client.sealing.errors import JoinSignatureError
+from peer_client.sealing.errors import SealingKeySignatureError
 from peer_client.sealing.transcript import Joined
 
 
@@ -92,8 +92,8 @@ def verify_join(
         The joined hospital, to be put into a `RoundTranscript`.
 
     Raises:
-        JoinSignatureError: The certificate does not chain to the roots, is out of date or is not
-            that of a hospital's client, or the signature is not one of this statement.
+        SealingKeySignatureError: The certificate does not chain to the roots, is out of date or is
+            not that of a hospital's client, or the signature is not one of this statement.
     """
     statement = join_statement(
         genesis_sha256,
@@ -108,7 +108,7 @@ def verify_join(
         verify_signature(certificate_pem, statement, signature, roots_pem=roots_pem, at=at)
         check_hospital_client_pem(certificate_pem)
     except (CertificateError, ClientIdentityError) as error:
-        raise JoinSignatureError(
+        raise SealingKeySignatureError(
             f"the sealing key of {msp_id} in round {round_number} is not signed by it: {error}"
         ) from error
     return Joined(msp_id, point, sealing_key)

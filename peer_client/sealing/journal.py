@@ -5,7 +5,9 @@ differ by the others' updates) and answering a round (two share sums for differe
 of contributors give a single hospital's key). The journal records both with fsync
 before anything is sent, and refuses the second one, also after a restart.
 
-One line of JSON each, appended; a lock keeps a second client of the same hospital out.
+One line of JSON each, appended, after a first line that says for which channel it is: its
+first block's digest, so that what was done on another channel of the same name counts for
+nothing here and is refused instead. A lock keeps a second client of the same hospital out.
 A last line without its end was cut off by a crash before anything was sent, and is
 dropped; damage anywhere else is refused. Nothing secret is in it: hashes, names,
 numbers. It belongs outside backups: a hospital restored from one sits out open rounds.
@@ -22,8 +24,10 @@ from types import TracebackType
 from typing import Final, Self
 
 from network.runtime.files import append_durably, flush_folder
-from peer_client.sealing.errors import JournalError, ShareRefusedError, SpentUpdateError
+from peer_client.sealing.errors import JournalError, ShareRefusedError, UpdateSealedBeforeError
 
+#: Of the first line.
+FORMAT: Final = 2
 UPLOAD = "upload"
 ANSWER = "answer"
 #: Some 400 bytes for each entry, two entries for each round: far beyond any study.
@@ -40,13 +44,16 @@ class Journal:
 
     Args:
         path: The file; made with mode 0600 where it is missing.
+        genesis_sha256: SHA-256 of the channel's first block, in hex.
 
     Raises:
-        JournalError: It cannot be opened, another client holds it, or it is damaged.
+        JournalError: It cannot be opened, another client holds it, it is damaged, or it is that of
+            another channel.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, genesis_sha256: str) -> None:
         self._path = path
+        self._genesis_sha256 = genesis_sha256
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
@@ -93,16 +100,16 @@ class Journal:
             update_sha256: `peer_client.update.update_digest` of it.
 
         Raises:
-            SpentUpdateError: The round has had an upload, or the update another round.
+            UpdateSealedBeforeError: The round has had an upload, or the update another round.
         """
         if self.upload(study, round_number) is not None:
-            raise SpentUpdateError(
+            raise UpdateSealedBeforeError(
                 f"round {round_number} of {study} has had this hospital's update: a retry sends "
                 "the stored bytes"
             )
         for (event, spent_study, spent_round), entry in self._entries.items():
             if event == UPLOAD and entry["update_sha256"] == update_sha256:
-                raise SpentUpdateError(
+                raise UpdateSealedBeforeError(
                     f"this update was encrypted for round {spent_round} of {spent_study} and is "
                     "spent"
                 )
@@ -126,7 +133,7 @@ class Journal:
             upload_sha256: Of the whole upload, which is stored already.
 
         Raises:
-            SpentUpdateError: As for `check_unspent`.
+            UpdateSealedBeforeError: As for `check_unspent`.
             JournalError: The disk does not take it; then nothing may be sent.
         """
         self.check_unspent(study, round_number, update_sha256)
@@ -204,13 +211,34 @@ class Journal:
         if whole != len(content):
             os.ftruncate(self._descriptor, whole)
             os.fsync(self._descriptor)
+        lines = content[:whole].splitlines()
+        if lines:
+            self._check_channel(lines[0])
+        else:
+            self._write({"format": FORMAT, "genesis_sha256": self._genesis_sha256})
         entries: dict[tuple[str, str, int], Entry] = {}
-        for number, line in enumerate(content[:whole].splitlines(), 1):
+        for number, line in enumerate(lines[1:], 2):
             key, entry = self._parse(line, number)
             if key in entries:
                 raise JournalError(f"line {number} of {self._path} repeats an entry")
             entries[key] = entry
         return entries
+
+    def _check_channel(self, line: bytes) -> None:
+        """Refuse a journal of another channel or format."""
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            raise JournalError(f"line 1 of {self._path} is damaged") from None
+        if not isinstance(found, dict) or found.get("format") != FORMAT:
+            raise JournalError(f"{self._path} is no journal of format {FORMAT}")
+        if set(found) != {"format", "genesis_sha256"}:
+            raise JournalError(f"line 1 of {self._path} is damaged")
+        if found["genesis_sha256"] != self._genesis_sha256:
+            raise JournalError(
+                f"{self._path} is the journal of another channel (first block "
+                f"{str(found['genesis_sha256'])[:16]}, here {self._genesis_sha256[:16]})"
+            )
 
     def _parse(self, line: bytes, number: int) -> tuple[tuple[str, str, int], Entry]:
         damaged = JournalError(f"line {number} of {self._path} is damaged")
@@ -228,6 +256,11 @@ class Journal:
         return (event, study, round_number), entry
 
     def _append(self, entry: Entry) -> None:
+        self._write(entry)
+        key = (str(entry["event"]), str(entry["study"]), int(entry["round"]))
+        self._entries[key] = entry
+
+    def _write(self, entry: Entry) -> None:
         line = json.dumps(entry, sort_keys=True, separators=(",", ":")).encode("ascii") + b"\n"
         try:
             append_durably(self._descriptor, line)
@@ -235,5 +268,3 @@ class Journal:
             raise JournalError(
                 f"cannot write the journal {self._path}: {error.strerror}"
             ) from error
-        key = (str(entry["event"]), str(entry["study"]), int(entry["round"]))
-        self._entries[key] = entry

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from chaincode.roundkey import ring
 from chaincode.roundkey.expansion import expand
 from chaincode.roundkey.parameters import MODULUS, RING_DEGREE, RoundParameters
-from chaincode.roundkey.shares import RoundKeyError, check_round_key
+from chaincode.roundkey.shares import AggregateKeyError, check_round_key
 from peer_client.sealing.encoder import encoder_for
 from peer_client.sealing.errors import OpeningError
 from peer_client.sealing.upload import BLOCK
@@ -67,7 +67,7 @@ def open_sum(
             parameters=parameters,
             contributors=contributors,
         )
-    except RoundKeyError as error:
+    except AggregateKeyError as error:
         raise OpeningError(str(error)) from error
     encoder = encoder_for(parameters.plaintext_modulus)
     encoder.load_round_key(round_key)

@@ -17,7 +17,7 @@ from model.sampling import TrainingSlices
 from model.weights import WeightSpec
 from peer_client.simulation.recipe import Recipe
 from peer_client.simulation.steps import train_round
-from peer_client.study_file import shared_places
+from peer_client.studies.study_file import shared_places
 
 if TYPE_CHECKING:
     from model.training import OptimiserState

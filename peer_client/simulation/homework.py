@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from peer_client.ct.cohort import Cohort, SliceSet
 from peer_client.evaluation.readings import Reading
-from peer_client.hospital import training_slices
-from peer_client.personal.choice import ADAPTED, ALONE, FEDERATED
-from peer_client.personal.reading import Decider
+from peer_client.serving.choice import ADAPTED, ALONE, FEDERATED
+from peer_client.serving.local_training import training_slices
+from peer_client.serving.predictor import Predictor
 from peer_client.simulation.recipe import Recipe
 from peer_client.simulation.rounds import Told
 from peer_client.simulation.steps import adapt, train_alone
-from peer_client.store import read_file, write_file
+from peer_client.storage.study_store import read_file, write_file
 
 Vector = NDArray[np.float32]
 
@@ -76,7 +76,7 @@ class Homework:
         found = {}
         for name, vector in vectors.items():
             set_vector(self.net, vector)
-            found[name] = Decider(name, self.net, None).read(slices)
+            found[name] = Predictor(name, self.net, None).read(slices)
             self.told(self.name, f"{name} read {len(slices)} slices", 1, 1)
         return found
 

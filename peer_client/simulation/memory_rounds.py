@@ -1,9 +1,9 @@
 """Rounds over a ledger in memory: complete clients in one process, with real encryption.
 
-Each hospital has an identity, a journal, sealing keys and a desk as over Fabric; they take turns in
-one thread. The clock moves only while all of them wait. The channel lives as long as the process: a
-simulation that was stopped goes on from the last model on a new channel. What is tried here is the
-method and the code; with all hospitals in one process nothing is secret from anybody.
+Each hospital has an identity, a journal, sealing keys and a context as over Fabric; they take turns
+in one thread. The clock moves only while all of them wait. The channel lives as long as the
+process: a simulation that was stopped goes on from the last model on a new channel. What is tried
+here is the method and the code; with all hospitals in one process nothing is secret from anybody.
 """
 
 from __future__ import annotations
@@ -22,13 +22,12 @@ from chaincode.contract.dispatch import invoke
 from chaincode.memory_ledger import MemoryLedger
 from chaincode.records.study import Study
 from chaincode.records.terms import round_parameters
-from peer_client.decision import Act
-from peer_client.desk import Desk, Notice, Trainer, TrainingProgress, TrainingTask
-from peer_client.ledger import OrderingClaim
-from peer_client.memory_hospital import MemoryHospital
-from peer_client.memory_identity import new_member, roots_of
-from peer_client.own_agreement import OwnAgreement
-from peer_client.round import HospitalRound
+from peer_client.ledgers.ledger import OrderingClaim
+from peer_client.ledgers.memory import MemoryHospitalLedger
+from peer_client.ledgers.memory_identity import new_member, roots_of
+from peer_client.rounds.context import Notice, RoundContext, Trainer, TrainingProgress, TrainingTask
+from peer_client.rounds.decision import Act
+from peer_client.rounds.round import HospitalRound
 from peer_client.sealing import Journal, SealingKeys, memory_backed_folder
 from peer_client.simulation.errors import StuckRoundError
 from peer_client.simulation.rounds import (
@@ -39,8 +38,9 @@ from peer_client.simulation.rounds import (
     last_model,
 )
 from peer_client.simulation.study import CHANNEL, continued
-from peer_client.store import ModelState, StudyStore
-from peer_client.study import approve, propose, read_study
+from peer_client.storage.study_store import ModelState, StudyStore
+from peer_client.studies.own_agreement import OwnAgreement
+from peer_client.studies.study import approve, propose, read_study
 
 #: How far the clock moves when no hospital can do anything, seconds.
 PATIENT_S: Final = 60.0
@@ -123,12 +123,12 @@ def memory_rounds(
     clock = SteppedClock(start.timestamp())
     channel = MemoryLedger(invoke, hospitals=terms.msps, channel=CHANNEL)
     with ExitStack() as stack:
-        desks: dict[str, Desk] = {}
+        contexts: dict[str, RoundContext] = {}
         for each in everybody:
             # A channel of its own needs journals of its own: round numbers begin at 1 again.
             store = StudyStore(each.store.folder / f"channel-{first.round_number:06d}")
             _empty(store)
-            journal = stack.enter_context(Journal(store.journal_path))
+            journal = stack.enter_context(Journal(store.journal_path, channel.genesis_sha256))
             keys = SealingKeys(
                 memory_backed_folder(os.environ),
                 channel=CHANNEL,
@@ -138,8 +138,8 @@ def memory_rounds(
                 entropy=os.urandom,
             )
             stack.callback(keys.wipe_all_before, terms.rounds + 1)
-            desks[each.msp_id] = Desk(
-                ledger=MemoryHospital(
+            contexts[each.msp_id] = RoundContext(
+                ledger=MemoryHospitalLedger(
                     channel, members[each.msp_id], clock, ordering.consenter_msps
                 ),
                 signer=members[each.msp_id],
@@ -158,25 +158,25 @@ def memory_rounds(
                 grace_s=0.0,
             )
         proposer, *others = terms.msps
-        first_desk = desks[proposer]
-        propose(first_desk.ledger, terms, first_desk.agreement, now_s=clock())
+        first_context = contexts[proposer]
+        propose(first_context.ledger, terms, first_context.agreement, now_s=clock())
         for msp in others:
-            desk = desks[msp]
-            state = read_study(desk.ledger, terms.study)
-            approve(desk.ledger, state, desk.agreement, now_s=clock())
+            context = contexts[msp]
+            state = read_study(context.ledger, terms.study)
+            approve(context.ledger, state, context.agreement, now_s=clock())
         for number in range(1, terms.rounds + 1):
-            play(tuple(desks.values()), number, clock)
-            yield _kept(everybody, desks, number, first.round_number)
+            play(tuple(contexts.values()), number, clock)
+            yield _kept(everybody, contexts, number, first.round_number)
 
 
-def play(desks: Sequence[Desk], number: int, clock: SteppedClock) -> None:
+def play(contexts: Sequence[RoundContext], number: int, clock: SteppedClock) -> None:
     """Let hospitals take turns until the round has ended for all.
 
     Raises:
         StuckRoundError: It does not end.
     """
-    active = read_study(desks[0].ledger, desks[0].study.study).active
-    parts = {desk.msp_id: HospitalRound(desk, number, active) for desk in desks}
+    active = read_study(contexts[0].ledger, contexts[0].study.study).active
+    parts = {context.msp_id: HospitalRound(context, number, active) for context in contexts}
     idle = 0
     for _ in range(STUCK_TURNS):
         acts = {msp: part.step() for msp, part in parts.items()}
@@ -192,7 +192,10 @@ def play(desks: Sequence[Desk], number: int, clock: SteppedClock) -> None:
 
 
 def _kept(
-    hospitals: Sequence[SimulatedHospital], desks: Mapping[str, Desk], number: int, before: int
+    hospitals: Sequence[SimulatedHospital],
+    contexts: Mapping[str, RoundContext],
+    number: int,
+    before: int,
 ) -> RoundDone:
     """Copy a round's model and facts to the hospitals' own files, in the study's own count."""
     metrics: dict[str, dict[str, float]] = {}
@@ -200,7 +203,7 @@ def _kept(
     upload_bytes = 0
     model = None
     for each in hospitals:
-        store = desks[each.msp_id].store
+        store = contexts[each.msp_id].store
         found = store.read_model(number)
         if found is None:
             raise StuckRoundError(f"round {number} was not published at {each.name}")

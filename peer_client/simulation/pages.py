@@ -11,14 +11,16 @@ import numpy as np
 from chaincode.records.study import Study
 from chaincode.records.terms import round_parameters
 from peer_client.ct.cohort import Cohort
-from peer_client.personal.ledger_figures import in_words
-from peer_client.report import RESEARCH_USE, MaskPicture, RoundRow, write_report
+from peer_client.reports.report import MaskPicture, RoundRow, write_report
+from peer_client.rounds.ledger_figures import in_words
+from peer_client.simulation.recipe import Recipe
 from peer_client.simulation.result import HospitalResult
 from peer_client.simulation.setting import Setting
-from peer_client.store import write_file
+from peer_client.storage.study_store import write_file
+from peer_client.studies.wording import RESEARCH_USE
 
 if TYPE_CHECKING:
-    from peer_client.personal.served import ServedModel
+    from peer_client.serving.served import ServedModel
     from peer_client.simulation.rounds import SimulatedHospital
 
 #: Validation slices with masks shown for each hospital.
@@ -43,11 +45,13 @@ def table_rows(results: Sequence[HospitalResult]) -> list[tuple[Any, ...]]:
     ]
 
 
-def result_json(setting: Setting, results: Sequence[HospitalResult]) -> dict[str, Any]:
+def result_json(
+    recipe: Recipe, results: Sequence[HospitalResult], *, encryption: bool
+) -> dict[str, Any]:
     """Return the whole result as plain values."""
     return {
-        "encryption": "on" if setting.encryption else "off",
-        "recipe": setting.recipe.to_dict(),
+        "encryption": "on" if encryption else "off",
+        "recipe": recipe.to_dict(),
         "hospitals": [each.to_json() for each in results],
         "use": RESEARCH_USE,
     }
@@ -61,7 +65,8 @@ def write_pages(
     pictures: Sequence[MaskPicture],
 ) -> None:
     """Write result.json and the report with its pictures."""
-    text = json.dumps(result_json(setting, results), indent=1, sort_keys=True)
+    document = result_json(setting.recipe, results, encryption=setting.encryption)
+    text = json.dumps(document, indent=1, sort_keys=True)
     write_file(setting.output / "result.json", text.encode())
     bounds = round_parameters(study).safety(len(hospitals))
     safe_against = (bounds.cheating, bounds.pooling) if setting.encryption else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from peer_client.personal.own_models import ADAPT_RATE
+from peer_client.serving.own_models import ADAPT_RATE
 from peer_client.simulation.errors import RecipeError
 
 Network = Literal["capsnet", "unet", "textbook"]

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chaincode.records.study import Study
-from peer_client.desk import Trainer, TrainingProgress, TrainingTask
+from peer_client.rounds.context import Trainer, TrainingProgress, TrainingTask
 from peer_client.simulation.averaging import PlainAverage
-from peer_client.store import ModelState, StudyStore
-from peer_client.study_file import initial_shared
+from peer_client.storage.study_store import ModelState, StudyStore
+from peer_client.studies.study_file import initial_shared
 from peer_client.update import first_scales
 
 #: Told (hospital, what it does, steps done, steps in all).

@@ -2,7 +2,7 @@
 
     OUTPUT/settings.json          what is simulated; going on with other settings is refused
     OUTPUT/work/<hospital>/       each hospital's store: models by round, weights trained alone
-    OUTPUT/models/<hospital>.*    what each hospital serves (peer_client.personal.served)
+    OUTPUT/models/<hospital>.*    what each hospital serves (peer_client.serving.served)
     OUTPUT/result.json, report.md figures on test patients, learning curves, example masks
 
 Each step is kept as it ends, so a killed simulation goes on. Test patients are read once, after
@@ -24,12 +24,12 @@ from peer_client.ct.cohort import Cohort, load_cohort
 from peer_client.ct.hospitals import HospitalData
 from peer_client.evaluation.figures import part_figures
 from peer_client.evaluation.readings import Reading
-from peer_client.hospital import LocalTraining, built_network, whole_vector
-from peer_client.personal.choice import ALONE, choose
-from peer_client.personal.manifest import manifest_of
-from peer_client.personal.reading import Decider
-from peer_client.personal.served import LabelScheme, ServedModel, save_served
-from peer_client.report import MaskPicture
+from peer_client.reports.report import MaskPicture
+from peer_client.serving.choice import ALONE, choose
+from peer_client.serving.local_training import LocalTraining, built_network, whole_vector
+from peer_client.serving.manifest import manifest_of
+from peer_client.serving.predictor import Predictor
+from peer_client.serving.served import LabelScheme, ServedModel, save_served
 from peer_client.simulation.errors import ResumeError
 from peer_client.simulation.homework import Homework, Vector
 from peer_client.simulation.memory_rounds import memory_rounds
@@ -39,8 +39,8 @@ from peer_client.simulation.rounds import SimulatedHospital, Told, last_model, p
 from peer_client.simulation.setting import Setting
 from peer_client.simulation.study import ordering_claim, simulated_study
 from peer_client.simulation.workshop import Workshop
-from peer_client.store import StudyStore, read_file, write_file
-from peer_client.study_file import shared_places
+from peer_client.storage.study_store import StudyStore, read_file, write_file
+from peer_client.studies.study_file import shared_places
 
 if TYPE_CHECKING:
     from model.network import SliceNetwork
@@ -182,8 +182,8 @@ def _result(
     path: Path,
 ) -> HospitalResult:
     """Read the test patients, once, and compute the figures."""
-    decider = Decider(served.hospital, served.net, served)
-    reading = decider.read(cohort.test)
+    predictor = Predictor(served.hospital, served.net, served)
+    reading = predictor.read(cohort.test)
     alone = {ALONE: vectors[ALONE]}
     mine = validation[ALONE]
     own = fit_decision(mine.patients, mine.logits, mine.labels)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.sampling import TrainingSlices
-from peer_client.personal.own_models import ADAPT_WARM_UP_STEPS
+from peer_client.serving.own_models import ADAPT_WARM_UP_STEPS
 from peer_client.simulation.recipe import Recipe
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from chaincode.memory_ledger import memory_genesis_sha256
 from chaincode.records.study import Study
 from peer_client.ct.hospitals import HospitalData
-from peer_client.ledger import OrderingClaim
+from peer_client.ledgers.ledger import OrderingClaim
 from peer_client.simulation.errors import RecipeError
 from peer_client.simulation.recipe import Recipe
 from peer_client.simulation.sites import network_config
-from peer_client.store import ModelState
-from peer_client.study_file import StudyHospitalEntry, StudyPlan, study_of
+from peer_client.storage.study_store import ModelState
+from peer_client.studies.study_file import StudyHospitalEntry, StudyPlan, study_of
 from peer_client.update import model_digest
 from peer_client.update.tensors import NANO
 

@@ -13,7 +13,7 @@ from peer_client.update.errors import (
     ClipRangeError,
     PackedRangeError,
     UpdateError,
-    WeightManifestError,
+    WeightListError,
 )
 from peer_client.update.packing import pack, unpack
 from peer_client.update.quantise import (
@@ -38,7 +38,7 @@ __all__ = [
     "QuantisationReport",
     "SharedTensor",
     "UpdateError",
-    "WeightManifestError",
+    "WeightListError",
     "apply_update",
     "centre_level",
     "dequantise_mean",

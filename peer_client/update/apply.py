@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from peer_client.update.errors import WeightManifestError
+from peer_client.update.errors import WeightListError
 
 
 def apply_update(weights: NDArray[np.float32], mean: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -23,18 +23,18 @@ def apply_update(weights: NDArray[np.float32], mean: NDArray[np.float64]) -> NDA
         float32, shape (parameters,).
 
     Raises:
-        WeightManifestError: Other shapes or types, or a result that is not finite.
+        WeightListError: Other shapes or types, or a result that is not finite.
 
     >>> apply_update(np.array([1.0], np.float32), np.array([0.25])).tolist()
     [1.25]
     """
     if weights.dtype != np.float32 or mean.dtype != np.float64:
-        raise WeightManifestError(f"weights are float32 and means float64, not {mean.dtype}")
+        raise WeightListError(f"weights are float32 and means float64, not {mean.dtype}")
     if weights.shape != mean.shape or weights.ndim != 1:
-        raise WeightManifestError(f"weights of shape {weights.shape}, changes of {mean.shape}")
+        raise WeightListError(f"weights of shape {weights.shape}, changes of {mean.shape}")
     # An overflow to infinity is caught below, with a sentence instead of a warning.
     with np.errstate(over="ignore"):
         updated = (weights.astype(np.float64) + mean).astype(np.float32)
     if not bool(np.isfinite(updated).all()):
-        raise WeightManifestError("a weight would not be finite after this round")
+        raise WeightListError("a weight would not be finite after this round")
     return updated

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chaincode.roundkey.frame import frame
-from peer_client.update.errors import WeightManifestError
+from peer_client.update.errors import WeightListError
 
 
 def weight_difference(
@@ -24,15 +24,15 @@ def weight_difference(
         after - before, float32, shape (parameters,).
 
     Raises:
-        WeightManifestError: Other shapes or types, or a change that is not finite.
+        WeightListError: Other shapes or types, or a change that is not finite.
     """
     if before.dtype != np.float32 or after.dtype != np.float32:
-        raise WeightManifestError(f"weights are float32, not {before.dtype} and {after.dtype}")
+        raise WeightListError(f"weights are float32, not {before.dtype} and {after.dtype}")
     if before.ndim != 1 or before.shape != after.shape:
-        raise WeightManifestError(f"weights of shape {before.shape} became {after.shape}")
+        raise WeightListError(f"weights of shape {before.shape} became {after.shape}")
     difference: NDArray[np.float32] = after - before
     if not bool(np.isfinite(difference).all()):
-        raise WeightManifestError("a weight is not finite after training")
+        raise WeightListError("a weight is not finite after training")
     return difference
 
 
@@ -68,7 +68,7 @@ def model_digest(weights: NDArray[np.float32]) -> str:
 
 def _digest(kind: str, values: NDArray[np.float32]) -> str:
     if values.dtype != np.float32 or values.ndim != 1:
-        raise WeightManifestError(f"a vector of float32 is expected, not {values.dtype}")
+        raise WeightListError(f"a vector of float32 is expected, not {values.dtype}")
     content = hashlib.sha256(frame(kind, values.size))
     content.update(np.ascontiguousarray(values, "<f4").tobytes())
     return content.hexdigest()

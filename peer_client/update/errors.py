@@ -12,7 +12,7 @@ class UpdateError(Exception):
     hint: ClassVar[str]
 
 
-class WeightManifestError(UpdateError):
+class WeightListError(UpdateError):
     """Weights do not have the sizes of the study's manifest, or are not finite."""
 
     exit_code: ClassVar[int] = 59

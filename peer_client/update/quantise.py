@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from peer_client.update.errors import ClipRangeError, WeightManifestError
+from peer_client.update.errors import ClipRangeError, WeightListError
 from peer_client.update.tensors import SharedTensor, check_layout, slices
 
 #: Values worked on at a time: 256 KiB of float64.
@@ -57,7 +57,7 @@ def quantise(
         Integers in [0, L), shape (parameters,).
 
     Raises:
-        WeightManifestError: Another number of values, or one that is not finite.
+        WeightListError: Another number of values, or one that is not finite.
         ClipRangeError: A scale is not positive, or L is even or below 3.
 
     >>> tensors = [SharedTensor("w", 3, "all")]
@@ -69,7 +69,7 @@ def quantise(
     check_layout(difference.size, tensors, scales)
     centre = centre_level(levels)
     if not bool(np.isfinite(difference).all()):
-        raise WeightManifestError("a weight's change is not finite")
+        raise WeightListError("a weight's change is not finite")
     values = np.full(difference.size, centre, np.int64)
     for (tensor, part), scale in zip(slices(tensors), scales.tolist(), strict=True):
         if tensor.group in groups:
@@ -173,7 +173,7 @@ def dequantise_mean(
         float64, shape (parameters,), the same bits on every machine.
 
     Raises:
-        WeightManifestError: Another number of sums.
+        WeightListError: Another number of sums.
         ClipRangeError: A scale, L, or a number of contributors out of range.
     """
     check_layout(sums.size, tensors, scales)

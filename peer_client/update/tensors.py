@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chaincode.records.study import GROUP_ALL, GROUP_MASKS, GROUP_PERSONAL, Study, Weight
-from peer_client.update.errors import ClipRangeError, WeightManifestError
+from peer_client.update.errors import ClipRangeError, WeightListError
 
 NANO = 1_000_000_000
 
@@ -106,11 +106,11 @@ def check_layout(count: int, tensors: Sequence[SharedTensor], scales: NDArray[np
         scales: One for each.
 
     Raises:
-        WeightManifestError: The values are not as many as the tensors have.
+        WeightListError: The values are not as many as the tensors have.
         ClipRangeError: A scale is missing, not finite or not positive.
     """
     expected = sum(tensor.size for tensor in tensors)
     if count != expected:
-        raise WeightManifestError(f"{count} values; the study's shared tensors have {expected}")
+        raise WeightListError(f"{count} values; the study's shared tensors have {expected}")
     if scales.shape != (len(tensors),) or not bool((np.isfinite(scales) & (scales > 0)).all()):
         raise ClipRangeError(f"{len(tensors)} positive clipping scales are needed")

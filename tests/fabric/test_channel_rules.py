@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,11 +15,11 @@ from chaincode.records.identity import check_hospital_client
 from network.channel_policies import ADMINISTRATORS, ADMINS, ENDORSEMENT, PEERS, QuorumPolicy
 from network.clock import TIME_WINDOW_S
 from network.consortium.member import MemberDirectory
-from network.gateway import ClientTls, EndorseError, EvaluateError, Gateway, GatewayAddress
-from network.gateway.errors import PeerRefusedError
+from network.gateway import ClientTls, Gateway, GatewayAddress
+from network.gateway.errors import ClockError, PeerRefusedError
 from network.quorum import hospital_quorum
-from peer_client.channel_rules import check_channel_rules
-from peer_client.fabric_ledger import FabricLedger
+from peer_client.ledgers.fabric import FabricLedger
+from peer_client.studies.channel_rules import check_channel_rules
 from tests.support.fabric_network import FabricNetwork
 
 pytestmark = pytest.mark.fabric
@@ -68,10 +69,13 @@ def test_peers_refuse_proposals_far_from_their_clocks(
     directory: MemberDirectory, time: datetime
 ) -> None:
     with connected_at(directory, time) as gateway:
-        with pytest.raises(EvaluateError, match="timestamp"):
+        words = "ahead of" if time > datetime.now(UTC) else "behind"
+        with pytest.raises(ClockError, match=f"{words} that of ucsdMSP"):
             gateway.contract(CHAINCODE).evaluate("get", "clock")
-        with pytest.raises(EndorseError, match="timestamp"):
-            gateway.contract(CHAINCODE).propose("put", "clock", "moved").endorse()
+        with pytest.raises(ClockError, match=f"{words} that of"):
+            gateway.contract(CHAINCODE).submit("put", "clock", "moved")
+        with pytest.raises(ClockError, match=f"{words} that of"):
+            gateway.height()
 
 
 def test_peers_take_proposals_within_the_window(directory: MemberDirectory) -> None:
@@ -92,13 +96,19 @@ def test_t_hospitals_endorse_and_administer_and_the_authority_does_neither(
     check_channel_rules(tuple(facts.items()), hospitals)
 
 
-def test_a_channels_facts_are_the_same_at_every_hospitals_peer(consortium: FabricNetwork) -> None:
-    found = set()
+def test_a_channels_facts_are_the_same_at_every_hospitals_peer_but_for_its_own_package(
+    consortium: FabricNetwork,
+) -> None:
+    found, packages = set(), set()
     for name in ("ucsd", "moscow1"):
         with FabricLedger(consortium.member(name)) as ledger:
-            found.add(ledger.channel_facts())
+            facts = dict(ledger.channel_facts())
+        packages.add(facts.pop("chaincode package of the own peer"))
+        found.add(tuple(facts.items()))
 
     assert len(found) == 1
+    assert len(packages) == 2  # each names the address of its hospital's chaincode service
+    assert all(re.fullmatch(r"[\w.-]+:[0-9a-f]{64}", package) for package in packages)
 
 
 def test_the_lifecycle_of_old_is_not_there(directory: MemberDirectory) -> None:

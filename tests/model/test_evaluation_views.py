@@ -9,12 +9,12 @@ from model.capsnet import CapsNet, CapsNetConfig, build
 from model.prediction import predict
 from model.views import VIEWS, viewed
 from model.weights import get_vector, initial_vector, set_vector
+from peer_client.evaluation.scores import EnsembleMember, lesion_scores
 from peer_client.evaluation.views import averaged_over_views, log_odds, mirrored_log_odds
-from peer_client.personal.choice import Choice
-from peer_client.personal.manifest import TrainingManifest
-from peer_client.personal.reading import EVEN_ODDS, Decider
-from peer_client.personal.scores import Member, lesion_scores
-from peer_client.personal.served import LabelScheme, ServedModel
+from peer_client.serving.choice import Choice
+from peer_client.serving.manifest import TrainingManifest
+from peer_client.serving.predictor import EVEN_ODDS, Predictor
+from peer_client.serving.served import LabelScheme, ServedModel
 
 pytestmark = pytest.mark.tensorflow
 IMAGES = np.random.default_rng(0).random((5, 32, 32, 1), dtype=np.float32)
@@ -56,7 +56,7 @@ def test_without_few_slices_nothing_is_read_again(net: CapsNet) -> None:
 @pytest.mark.parametrize("few", [None, np.zeros(5, bool), np.ones(5, bool)])
 def test_progress_ends_when_all_slices_are_read(net: CapsNet, few: np.ndarray | None) -> None:
     told: list[tuple[int, int]] = []
-    Decider("plain", net, None).read_images(
+    Predictor("plain", net, None).read_images(
         IMAGES, few, lambda done, total: told.append((done, total))
     )
     assert told[-1] == (5, 5)
@@ -73,9 +73,9 @@ def test_a_served_mixture_reads_each_member_in_all_views_and_the_lesions_as_they
 ) -> None:
     vectors = {"alone": get_vector(net), "federated": initial_vector(net.manifest, 4)}
     members = (
-        Member("alone", 0.25, 0.5, 2.0),
-        Member("federated", 0.25, -0.5, 1.0),
-        Member("lesions", 0.5, -3.0, 0.5),
+        EnsembleMember("alone", 0.25, 0.5, 2.0),
+        EnsembleMember("federated", 0.25, -0.5, 1.0),
+        EnsembleMember("lesions", 0.5, -3.0, 0.5),
     )
     choice = Choice("lesion_mixture", members, "federated", {}, {}, EVEN_ODDS)
     hashes = np.zeros((0, 32), np.uint8)
@@ -84,8 +84,8 @@ def test_a_served_mixture_reads_each_member_in_all_views_and_the_lesions_as_they
     few = np.array([True, True, False, False, True])
 
     told: list[int] = []
-    decider = Decider("north", net, served)
-    logits, lesion = decider.read_images(IMAGES, few, lambda done, _: told.append(done))
+    predictor = Predictor("north", net, served)
+    logits, lesion = predictor.read_images(IMAGES, few, lambda done, _: told.append(done))
 
     assert (told, told[-1]) == (sorted(told), 5)
     by_hand = np.zeros(5)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from peer_client.errors import StoreError
-from peer_client.hospital import network_once, training_slices
-from peer_client.personal.own_models import OwnModels
-from peer_client.store import StudyStore
-from peer_client.study_file import initial_shared
+from peer_client.serving.local_training import network_once, training_slices
+from peer_client.serving.own_models import OwnModels
+from peer_client.storage.study_store import StudyStore
+from peer_client.studies.study_file import initial_shared
 from tests.support.hospitals import MSPS
 from tests.support.tiny_network import slices, study
 
@@ -91,8 +91,8 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 
 
 def test_adapting_repeats_and_differs_by_hospital(tmp_path: Path) -> None:
-    from peer_client.hospital import whole_vector
-    from peer_client.study_file import shared_places
+    from peer_client.serving.local_training import whole_vector
+    from peer_client.studies.study_file import shared_places
 
     places = shared_places(STUDY.weights)
     start = whole_vector(STUDY, StudyStore(tmp_path), places, initial_shared(STUDY))

@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from peer_client.desk import OutOfTimeError, TrainingTask
 from peer_client.errors import SettingsError
-from peer_client.hospital import network_once
-from peer_client.personal.choice import ADAPTED, ALONE
-from peer_client.personal.in_force import decider_in_force, served_file
-from peer_client.personal.ledger_figures import CANDIDATES
-from peer_client.personal.patient import patient_answer
-from peer_client.personal.reading import open_decider
-from peer_client.personal.served import export_served
-from peer_client.personal.serving import PersonalServing, ServingPlan, served_path
-from peer_client.starting_model import exported_shared
-from peer_client.store import ModelState, StudyStore
-from peer_client.study_file import initial_shared
+from peer_client.rounds.context import OutOfTimeError, TrainingTask
+from peer_client.rounds.ledger_figures import CANDIDATES
+from peer_client.serving.choice import ADAPTED, ALONE
+from peer_client.serving.in_force import predictor_in_force, served_file
+from peer_client.serving.local_training import network_once
+from peer_client.serving.patient import patient_answer
+from peer_client.serving.predictor import open_predictor
+from peer_client.serving.served import export_served
+from peer_client.serving.serving import PersonalServing, ServingPlan, served_path
+from peer_client.serving.starting_model import exported_shared
+from peer_client.storage.study_store import ModelState, StudyStore
+from peer_client.studies.study_file import initial_shared
 from peer_client.update import first_scales, model_digest
 from tests.support.hospitals import MSPS
 from tests.support.tiny_network import cohort, study
@@ -120,12 +120,12 @@ def test_predict_decides_with_what_was_chosen_after_the_model_in_force(
 ) -> None:
     folder, figures, _ = chosen
     store = StudyStore(folder)
-    decider = decider_in_force(STUDY, store, MSP, model_digest(moved(0.01)))
+    predictor = predictor_in_force(STUDY, store, MSP, model_digest(moved(0.01)))
 
-    assert decider.served is not None
-    assert decider.served.choice.name == CANDIDATES[figures["served"]]
-    assert decider.served.training["round"] == 1
-    answer = patient_answer(decider, np.array([0.0]))
+    assert predictor.served is not None
+    assert predictor.served.choice.name == CANDIDATES[figures["served"]]
+    assert predictor.served.training["round"] == 1
+    answer = patient_answer(predictor, np.array([0.0]))
     assert answer.calibrated
     assert (answer.finding, answer.against) == ("bright", "dark")
 
@@ -137,7 +137,7 @@ def test_an_exported_copy_decides_as_the_served_model_does(
     facts, files = export_served(source, tmp_path / "mine.keras")
     images = cohort(0).test.images[:4]
 
-    copy, original = open_decider(files[0]), open_decider(source)
+    copy, original = open_predictor(files[0]), open_predictor(source)
 
     assert [each.name for each in files] == ["mine.keras", "mine.json", "mine.npz"]
     assert facts["training"]["model_sha256"] == model_digest(moved(0.01))
@@ -159,10 +159,10 @@ def test_when_the_study_has_moved_on_the_older_choice_is_not_used(
     later = moved(0.5)
     store.write_model(ModelState(2, later, first_scales(STUDY.weights)))
 
-    decider = decider_in_force(STUDY, store, MSP, model_digest(later))
+    predictor = predictor_in_force(STUDY, store, MSP, model_digest(later))
 
-    assert decider.served is None
-    assert "round 2 of tiny" in decider.description
+    assert predictor.served is None
+    assert "round 2 of tiny" in predictor.description
 
 
 def test_the_parents_choice_is_kept_in_case_the_round_is_rejected(tmp_path: Path) -> None:
@@ -209,9 +209,9 @@ def test_out_of_time_while_adapting_the_choice_is_between_the_others(tmp_path: P
     assert figures["served"] > 0
     assert {"auc_alone", "auc_federated", "auc_mixture"} <= set(figures)
     assert f"auc_{ADAPTED}" not in figures
-    decider = decider_in_force(STUDY, StudyStore(tmp_path), MSP, model_digest(moved(0.01)))
-    assert decider.served is not None
-    assert ADAPTED not in decider.served.vectors
+    predictor = predictor_in_force(STUDY, StudyStore(tmp_path), MSP, model_digest(moved(0.01)))
+    assert predictor.served is not None
+    assert ADAPTED not in predictor.served.vectors
 
 
 def test_out_of_time_before_two_candidates_were_read_nothing_is_chosen(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ import pytest
 from peer_client.ct.errors import SplitLeakError
 from peer_client.ct.hospitals import HospitalData, read_hospitals
 from peer_client.ct.phantoms import write_phantoms
-from peer_client.evaluation.evaluate import evaluate
-from peer_client.personal.errors import ServedModelError
-from peer_client.personal.reading import open_decider
+from peer_client.evaluation.errors import ServedModelError
+from peer_client.inference.evaluate import evaluate
+from peer_client.serving.predictor import open_predictor
 from peer_client.simulation.errors import ResumeError
 from peer_client.simulation.recipe import Recipe
 from peer_client.simulation.result import HospitalResult
@@ -68,8 +68,8 @@ def test_every_hospital_serves_a_model_that_evaluate_reads(
 def test_a_served_model_decides_as_it_did_when_it_was_saved(
     setting: Setting, results: tuple[HospitalResult, ...]
 ) -> None:
-    decider = open_decider(setting.output / results[0].model)
-    found = evaluate(decider, setting.folder, "phantom_sharp", leave_out_seen=True)
+    predictor = open_predictor(setting.output / results[0].model)
+    found = evaluate(predictor, setting.folder, "phantom_sharp", leave_out_seen=True)
     assert found.left_out
     figures = found.parts[0]
     assert figures.n_patients == results[0].test.n_patients
@@ -80,9 +80,9 @@ def test_a_served_model_decides_as_it_did_when_it_was_saved(
 def test_a_folder_with_training_patients_is_refused_by_name(
     setting: Setting, results: tuple[HospitalResult, ...]
 ) -> None:
-    decider = open_decider(setting.output / results[0].model)
+    predictor = open_predictor(setting.output / results[0].model)
     with pytest.raises(SplitLeakError, match="patients were in the model's training"):
-        evaluate(decider, setting.folder, "phantom_sharp")
+        evaluate(predictor, setting.folder, "phantom_sharp")
 
 
 def test_a_finished_simulation_gives_the_same_result_again(
@@ -110,7 +110,7 @@ def test_files_of_two_models_are_not_mixed(
     for ending, source in ((".keras", one), (".json", one), (".npz", other)):
         (tmp_path / f"model{ending}").write_bytes(source.with_suffix(ending).read_bytes())
     with pytest.raises(ServedModelError, match="is not the one"):
-        open_decider(tmp_path / "model.keras")
+        open_predictor(tmp_path / "model.keras")
 
 
 def test_the_report_says_that_nothing_was_encrypted(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from peer_client.fabric_ledger import FabricLedger
+from peer_client.ledgers.fabric import FabricLedger
 from tests.support.fabric_network import FabricNetwork, running_network
 from tests.support.hospitals import Consortium, FabricConsortium, MemoryConsortium, small_study
 

@@ -15,17 +15,17 @@ from model.weights import specs
 from peer_client.errors import SettingsError, StudyClaimError
 from peer_client.evaluation.readings import thinned
 from peer_client.evaluation.views import FEW_SLICES
-from peer_client.hospital import LocalTraining, seed_of
-from peer_client.lineage import initial_model
-from peer_client.models import export_model, facts_of, network_with
-from peer_client.starting_model import (
+from peer_client.rounds.lineage import initial_model
+from peer_client.serving.exported import export_model, facts_of, network_with
+from peer_client.serving.local_training import LocalTraining, seed_of
+from peer_client.serving.starting_model import (
     exported_shared,
     shown_starting_model,
     starting_weights,
     take_starting_model,
 )
-from peer_client.store import StudyStore
-from peer_client.study_file import initial_shared, weights_of
+from peer_client.storage.study_store import StudyStore
+from peer_client.studies.study_file import initial_shared, weights_of
 from peer_client.update import model_digest
 from tests.support.hospitals import MSPS, MemoryConsortium, play
 from tests.support.tiny_network import NETWORK, cohort, slices, study

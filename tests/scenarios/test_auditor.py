@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from fabric_protos.common import common_pb2
 
-from peer_client.audit import check_chain, recompute
+from network.errors import UnprovedBlockError
+from network.gateway import blocks as gateway_blocks
+from network.wire.block import read_block
+from peer_client.audit.block_walk import BlockAudit, check_chain
+from peer_client.audit.recomputation import compare_answer, proved_lineage, recompute
+from peer_client.cli.main import main
 from peer_client.errors import BundleMissingError, ChainBrokenError, StudyClaimError
-from peer_client.ledger import LedgerBlock
-from peer_client.lineage import initial_model
+from peer_client.ledgers.fabric import FabricLedger
+from peer_client.ledgers.ledger import LedgerBlock
+from peer_client.rounds.lineage import initial_model
+from tests.support.fabric_network import FabricNetwork
 from tests.support.hospitals import (
     MSPS,
     Consortium,
@@ -26,9 +36,9 @@ from tests.support.wrapped_ledger import WrappedLedger
 
 def audited(consortium: Consortium, **more: Any) -> Any:
     study = consortium.study
-    return recompute(
-        consortium.ledger(MSPS[3]), study, initial_model(study, initial_weights()), **more
-    )
+    walked = BlockAudit(consortium.ledger(MSPS[3]))
+    walked.walk()
+    return recompute(walked, study, initial_model(study, initial_weights()), **more)
 
 
 def test_every_model_follows_from_its_parent_and_its_sum(consortium: Consortium) -> None:
@@ -108,8 +118,8 @@ class ForgedBlocks(WrappedLedger):
         super().__init__(ledger)
         self._change = change
 
-    def blocks(self, start: int, stop: int | None = None) -> Iterator[LedgerBlock]:
-        found = list(self._ledger.blocks(start, stop))
+    def proved_blocks(self, start: int = 0) -> Iterator[LedgerBlock]:
+        found = list(self._ledger.proved_blocks(start))
         yield from self._change(found)
 
 
@@ -137,3 +147,85 @@ def test_a_forged_chain_is_seen(memory: Consortium, forgery: str) -> None:
 
     with pytest.raises(ChainBrokenError, match=r"block \d+"):
         check_chain(ledger)  # type: ignore[arg-type]
+
+
+def _other_transaction(block: Any) -> None:
+    envelope = common_pb2.Envelope.FromString(block.data.data[0])
+    envelope.signature = bytes([*envelope.signature[:-1], envelope.signature[-1] ^ 1])
+    block.data.data[0] = envelope.SerializeToString()
+
+
+def _garbage(block: Any) -> None:
+    block.data.data[0] = b"\xff" + block.data.data[0]
+
+
+def _other_header(block: Any) -> None:
+    block.header.previous_hash = bytes(32)
+
+
+def _other_signatures(block: Any) -> None:
+    metadata = common_pb2.Metadata.FromString(block.metadata.metadata[0])
+    for one in metadata.signatures[:2]:
+        one.signature = metadata.signatures[2].signature
+    block.metadata.metadata[0] = metadata.SerializeToString()
+
+
+def _fewer_signatures(block: Any) -> None:
+    metadata = common_pb2.Metadata.FromString(block.metadata.metadata[0])
+    del metadata.signatures[2:]
+    block.metadata.metadata[0] = metadata.SerializeToString()
+
+
+def _left_out(block: Any) -> None:
+    block.metadata.metadata[2] = bytes([9])  # DUPLICATE_TXID
+
+
+#: What a peer may do to its copy of a block, and what the audit says.
+TAMPERED: dict[str, tuple[Callable[[Any], None], str]] = {
+    "a transaction": (_other_transaction, "are not the ones its header names"),
+    "bytes that are no transaction": (_garbage, "does not decode"),
+    "the header": (_other_header, "does not continue the chain"),
+    "the signatures": (_other_signatures, "valid signatures of ordering nodes and needs 3"),
+    "too few signatures": (_fewer_signatures, "has 2 valid signatures of ordering nodes"),
+    "a transaction left out": (_left_out, "the peer leaves it out, and nothing is wrong"),
+}
+
+
+@pytest.mark.parametrize("make", [pytest.param("fabric", marks=pytest.mark.fabric)], indirect=True)
+def test_an_audit_proves_every_signature_of_a_real_chain_and_no_tampered_copy(
+    consortium: Consortium, network: FabricNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played_round(consortium, 1)
+    name = consortium.study.study
+    arguments = ["--member", str(network.member("authority").path), "audit", "lineage", name]
+    shown = CliRunner().invoke(main, [*arguments, "--blocks", "--json"])
+    assert shown.exit_code == 0, shown.output
+    document = json.loads(shown.stdout)
+    assert document["chain"]["signed"] == document["chain"]["blocks"] - 1
+    assert [each["state"] for each in document["rounds"]] == ["PUBLISHED"]
+    ledger = consortium.ledger(MSPS[0])
+    assert isinstance(ledger, FabricLedger)
+    walked = BlockAudit(ledger)
+    walked.walk()
+    compare_answer(walked, name)
+
+    report = walked.report()
+    assert report.signed == report.blocks - 1 > 10
+    assert report.signers_least >= report.signers_needed == 3
+    assert report.believed <= report.invalid
+    assert proved_lineage(walked.records, name)["rounds"] == document["rounds"]
+
+    number = report.blocks - 2
+    for change, words in TAMPERED.values():
+
+        def tampered(encoded: bytes, change: Callable[[Any], None] = change) -> Any:
+            block = common_pb2.Block.FromString(encoded)
+            if block.header.number == number:
+                change(block)
+            return read_block(block.SerializeToString())
+
+        monkeypatch.setattr(gateway_blocks, "read_block", tampered)
+        again = BlockAudit(ledger)
+        with pytest.raises(UnprovedBlockError, match=f"block {number}: .*{words}"):
+            again.walk()
+        assert again.report().blocks == number  # what came before is proved

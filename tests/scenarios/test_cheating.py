@@ -20,15 +20,15 @@ from chaincode.records.errors import (
 )
 from chaincode.records.terms import round_parameters
 from chaincode.roundkey.parameters import MODULUS
-from peer_client import submission
-from peer_client.decision import Act
 from peer_client.errors import NotOfStudyError
-from peer_client.memory_identity import new_member, roots_of
-from peer_client.round import HospitalRound
-from peer_client.round_records import RoundRecords, read_round
+from peer_client.ledgers.memory_identity import new_member, roots_of
+from peer_client.rounds import submission
+from peer_client.rounds.decision import Act
+from peer_client.rounds.records import RoundRecords, read_round
+from peer_client.rounds.round import HospitalRound
 from peer_client.sealing import upload
-from peer_client.sealing.errors import JoinSignatureError
-from peer_client.study import read_study
+from peer_client.sealing.errors import SealingKeySignatureError
+from peer_client.studies.study import read_study
 from tests.scenarios.conftest import Make
 from tests.support.hospitals import MSPS, Consortium, digests, play, play_up_to, played_round
 
@@ -39,7 +39,7 @@ class Cheating(HospitalRound):
     """Does not look whether what stands in its name is what it would have sent."""
 
     def records(self) -> RoundRecords | None:
-        return read_round(self.desk.ledger, self.desk.study.study, self.number)
+        return read_round(self.context.ledger, self.context.study.study, self.number)
 
 
 class Tampering(Cheating):
@@ -49,18 +49,20 @@ class Tampering(Cheating):
         if records is None or act is not Act.SUBMIT:
             super()._do(act, records)
             return
-        payload = bytearray(submission._seal(self.desk, records))
+        payload = bytearray(submission._seal(self.context, records))
         payload[8000:8008] = (MODULUS + 5).to_bytes(8, "little")
-        manifest = submission.manifest_of(self.desk, records, bytes(payload))
-        submission._put_chunks(self.desk, self.number, submission.chunks_of(bytes(payload)))
+        manifest = submission.manifest_of(self.context, records, bytes(payload))
+        submission._put_chunks(self.context, self.number, submission.chunks_of(bytes(payload)))
         text = manifest.to_bytes().decode()
-        self.desk.ledger.submit("submit_update", self.desk.study.study, str(self.number), text)
+        self.context.ledger.submit(
+            "submit_update", self.context.study.study, str(self.number), text
+        )
 
 
 def test_a_tampered_ciphertext_is_refused_by_name_and_the_others_publish(
     consortium: Consortium,
 ) -> None:
-    cheat = Tampering(consortium.desk(CHEAT), 1, consortium.active())
+    cheat = Tampering(consortium.context(CHEAT), 1, consortium.active())
 
     play(consortium, {**consortium.parts(1, without=[CHEAT]), CHEAT: cheat})
 
@@ -80,9 +82,9 @@ class Lying(Cheating):
             return
         assert records.aggregate is not None
         false = np.random.default_rng(1).integers(0, 65521, 4096).astype("<u2").tobytes()
-        self.desk.ledger.submit(
+        self.context.ledger.submit(
             "submit_share_sum",
-            self.desk.study.study,
+            self.context.study.study,
             str(self.number),
             records.aggregate.digest,
             "[]",
@@ -92,7 +94,7 @@ class Lying(Cheating):
 
 def test_a_false_share_sum_is_named_and_changes_nothing(consortium: Consortium) -> None:
     # First of all: its answer is among the three that are tried first.
-    liar = Lying(consortium.desk(MSPS[0]), 1, consortium.active())
+    liar = Lying(consortium.context(MSPS[0]), 1, consortium.active())
     parts = {MSPS[0]: liar, **consortium.parts(1, without=[MSPS[0]])}
 
     play(consortium, parts)
@@ -108,7 +110,7 @@ def test_a_false_share_sum_is_named_and_changes_nothing(consortium: Consortium) 
 
 
 def test_a_late_false_answer_is_refused(memory: Consortium) -> None:
-    liar = Lying(memory.desk(MSPS[0]), 1, memory.active())
+    liar = Lying(memory.context(MSPS[0]), 1, memory.active())
     honest = memory.parts(1, without=[MSPS[0]])
     parts = {MSPS[0]: liar, **honest}
     play_up_to(memory, parts, "SUMMED")
@@ -139,12 +141,12 @@ def test_a_copy_of_anothers_ciphertext_is_refused(memory: Consortium) -> None:
     records = memory.records(1)
     stolen = memory.store(first).read_upload(1)
     assert stolen is not None
-    desk = memory.desk(copier)
-    submission._put_chunks(desk, 1, submission.chunks_of(stolen))
-    text = submission.manifest_of(desk, records, stolen).to_bytes().decode()
+    context = memory.context(copier)
+    submission._put_chunks(context, 1, submission.chunks_of(stolen))
+    text = submission.manifest_of(context, records, stolen).to_bytes().decode()
 
     with pytest.raises(SpentUpdateError):
-        desk.ledger.submit("submit_update", memory.study.study, "1", text)
+        context.ledger.submit("submit_update", memory.study.study, "1", text)
 
 
 def test_a_stale_round_is_refused_and_a_client_of_it_is_done(consortium: Consortium) -> None:
@@ -174,10 +176,10 @@ def test_a_key_not_signed_by_its_hospital_stops_the_dealer_before_it_encrypts(
     roots = roots_of([*others, new_member(MSPS[3], _now(memory))])  # type: ignore[list-item]
     parts[MSPS[0]] = memory.part(MSPS[0], 1, roots=roots)
 
-    with pytest.raises(JoinSignatureError, match=MSPS[3]):
+    with pytest.raises(SealingKeySignatureError, match=MSPS[3]):
         play(memory, parts)
     assert memory.store(MSPS[0]).read_upload(1) is None
-    assert memory.desk(MSPS[0]).journal.upload(memory.study.study, 1) is None
+    assert memory.context(MSPS[0]).journal.upload(memory.study.study, 1) is None
 
 
 def test_a_hospital_that_is_not_of_the_study_can_do_nothing(make: Make) -> None:
@@ -209,17 +211,17 @@ def test_unopened_boxes_are_reported_with_the_dealers_name(memory: Consortium) -
             records = self.records()
             if records is None or self._decide(records) is not Act.SUBMIT:
                 return super().step()
-            payload = bytearray(submission._seal(self.desk, records))
+            payload = bytearray(submission._seal(self.context, records))
             payload[-9328 * len(MSPS) :] = bytes(9328 * len(MSPS))
             # It journals what it sends, as an honest client does.
-            manifest = submission.manifest_of(self.desk, records, bytes(payload))
-            submission._put_chunks(self.desk, self.number, submission.chunks_of(bytes(payload)))
-            self.desk.ledger.submit(
-                "submit_update", self.desk.study.study, "1", manifest.to_bytes().decode()
+            manifest = submission.manifest_of(self.context, records, bytes(payload))
+            submission._put_chunks(self.context, self.number, submission.chunks_of(bytes(payload)))
+            self.context.ledger.submit(
+                "submit_update", self.context.study.study, "1", manifest.to_bytes().decode()
             )
             return Act.SUBMIT
 
-    parts[CHEAT] = Spoiling(memory.desk(CHEAT), 1, memory.active())
+    parts[CHEAT] = Spoiling(memory.context(CHEAT), 1, memory.active())
 
     play(memory, parts)
 

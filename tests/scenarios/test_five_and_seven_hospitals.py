@@ -17,7 +17,7 @@ import yaml
 
 from network.consortium.topology import Topology
 from network.quorum import hospital_quorum
-from peer_client.fabric_ledger import FabricLedger
+from peer_client.ledgers.fabric import FabricLedger
 from tests.support.fabric_network import free_port_base, running_topology, topology_text
 from tests.support.hospitals import (
     Consortium,

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 from chaincode.records.figures import STEP_PPM
-from peer_client.desk import ServingProgress, TrainingProgress, TrainingTask
-from peer_client.hospital import LocalTraining, network_once
-from peer_client.ledger import query
-from peer_client.personal.in_force import decider_in_force
-from peer_client.personal.ledger_figures import CANDIDATES, served_text
-from peer_client.personal.serving import PersonalServing, ServingPlan
-from peer_client.report import served_cells
-from peer_client.status import study_status
-from peer_client.study import read_study
-from peer_client.study_file import initial_shared
-from peer_client.study_report import round_row
+from peer_client.ledgers.ledger import query
+from peer_client.reports.report import served_cells
+from peer_client.reports.status import study_status
+from peer_client.reports.study_report import round_row
+from peer_client.rounds.context import ServingProgress, TrainingProgress, TrainingTask
+from peer_client.rounds.ledger_figures import CANDIDATES, served_text
+from peer_client.serving.in_force import predictor_in_force
+from peer_client.serving.local_training import LocalTraining, network_once
+from peer_client.serving.serving import PersonalServing, ServingPlan
+from peer_client.studies.study import read_study
+from peer_client.studies.study_file import initial_shared
 from tests.support.hospitals import MSPS, Consortium, FabricConsortium, MemoryConsortium, play
 from tests.support.tiny_network import cohort, study
 
@@ -76,11 +76,11 @@ def test_every_hospitals_choice_and_figures_stand_on_the_ledger(chosen: Consorti
         mine = next(each for each in found["studies"] if each["study"] == chosen.study.study)
         assert served_text(mine["rounds"][0]["metrics_ppm"]).startswith(served)
 
-        decider = decider_in_force(
+        predictor = predictor_in_force(
             chosen.study, chosen.store(msp), msp, records.record.model_sha256
         )
-        assert decider.served is not None
-        assert decider.served.choice.name == served
+        assert predictor.served is not None
+        assert predictor.served.choice.name == served
 
 
 def test_the_vote_follows_from_the_shared_model_alone(chosen: Consortium) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from peer_client.decision import Act
-from peer_client.round import HospitalRound
-from peer_client.round_records import RoundRecords
+from peer_client.rounds.decision import Act
+from peer_client.rounds.records import RoundRecords
+from peer_client.rounds.round import HospitalRound
 from tests.scenarios.conftest import Make
 from tests.support.hospitals import MSPS, Consortium, digests, play, play_up_to
 
@@ -25,7 +25,7 @@ class Vanishing(HospitalRound):
 
 
 def vanishing(consortium: Consortium, msp: str, act: Act) -> Vanishing:
-    part = Vanishing(consortium.desk(msp), 1, consortium.active())
+    part = Vanishing(consortium.context(msp), 1, consortium.active())
     part.before = act
     return part
 

@@ -9,7 +9,7 @@ import pytest
 
 from chaincode.ledger import CreatorLike
 from chaincode.memory_ledger import MemoryCommitError, Simulation
-from peer_client.decision import Act, order_of_round
+from peer_client.rounds.decision import Act, order_of_round
 from tests.support.hospitals import (
     MSPS,
     Consortium,

@@ -16,17 +16,17 @@ from peer_client.ct.phantoms import phantom_volume
 from peer_client.ct.volume import CtVolume
 from peer_client.ct.volume_files import read_volume
 from peer_client.errors import NoModelError
+from peer_client.evaluation.errors import ServedModelError
 from peer_client.evaluation.readings import Reading
-from peer_client.models import ModelFacts, export_model, exported_facts, read_exported
-from peer_client.personal.choice import choose
-from peer_client.personal.errors import ServedModelError
-from peer_client.personal.manifest import TrainingManifest
-from peer_client.personal.patient import NOT_CALIBRATED, POINTS
-from peer_client.personal.reading import Decider, open_decider
-from peer_client.personal.served import LabelScheme, ServedModel, save_served
-from peer_client.predict import predict_input
-from peer_client.prediction import Prediction
-from peer_client.report import RESEARCH_USE
+from peer_client.inference.predict import predict_input
+from peer_client.inference.prediction import Prediction
+from peer_client.serving.choice import choose
+from peer_client.serving.exported import ModelFacts, export_model, exported_facts, read_exported
+from peer_client.serving.manifest import TrainingManifest
+from peer_client.serving.patient import NOT_CALIBRATED, POINTS
+from peer_client.serving.predictor import Predictor, open_predictor
+from peer_client.serving.served import LabelScheme, ServedModel, save_served
+from peer_client.studies.wording import RESEARCH_USE
 from tests.support.dicom_series import write_dicom
 
 pytestmark = pytest.mark.tensorflow
@@ -82,13 +82,13 @@ def served_file(model_file: Path) -> Path:
 
 
 @pytest.fixture
-def exported(model_file: Path) -> Decider:
-    return open_decider(model_file)
+def exported(model_file: Path) -> Predictor:
+    return open_predictor(model_file)
 
 
 @pytest.fixture
-def served(served_file: Path) -> Decider:
-    return open_decider(served_file)
+def served(served_file: Path) -> Predictor:
+    return open_predictor(served_file)
 
 
 def test_an_exported_model_says_what_it_is(model_file: Path) -> None:
@@ -133,7 +133,7 @@ def of_the_scan(
     served_file: Path, scan: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Prediction, Path]:
     output = tmp_path_factory.mktemp("out")
-    return predict_input(open_decider(served_file), scan, output), output
+    return predict_input(open_predictor(served_file), scan, output), output
 
 
 def test_a_served_model_gives_a_calibrated_probability_and_calls_at_its_points(
@@ -151,7 +151,7 @@ def test_a_served_model_gives_a_calibrated_probability_and_calls_at_its_points(
 
 
 def test_a_patients_score_is_the_mean_of_its_lung_slices_and_of_no_other(
-    of_the_scan: tuple[Prediction, Path], served: Decider
+    of_the_scan: tuple[Prediction, Path], served: Predictor
 ) -> None:
     found = of_the_scan[0]
     scores = [each.score for each in found.slices]
@@ -165,7 +165,7 @@ def test_a_patients_score_is_the_mean_of_its_lung_slices_and_of_no_other(
 
 
 def test_every_member_reads_as_it_read_the_patients_it_was_fitted_to(
-    of_the_scan: tuple[Prediction, Path], served: Decider, scan: Path
+    of_the_scan: tuple[Prediction, Path], served: Predictor, scan: Path
 ) -> None:
     from model.weights import set_vector
     from peer_client.ct.normalise import to_network_input
@@ -178,7 +178,7 @@ def test_every_member_reads_as_it_read_the_patients_it_was_fitted_to(
     by_hand = 0.0
     for member in model.choice.members:
         set_vector(served.net, model.vectors[member.name])
-        logits, _ = Decider(member.name, served.net, None).read_images(pixels, np.array([True]))
+        logits, _ = Predictor(member.name, served.net, None).read_images(pixels, np.array([True]))
         by_hand += member.weight * (float(logits[0]) - member.centre) / member.spread
     assert found.score == pytest.approx(by_hand, abs=1e-4)
 
@@ -213,11 +213,11 @@ def test_every_output_says_that_it_is_no_diagnosis(of_the_scan: tuple[Prediction
 
 
 def test_the_overview_shows_the_answer_and_that_it_is_no_diagnosis(
-    of_the_scan: tuple[Prediction, Path], monkeypatch: pytest.MonkeyPatch, served: Decider,
+    of_the_scan: tuple[Prediction, Path], monkeypatch: pytest.MonkeyPatch, served: Predictor,
     scan: Path, tmp_path: Path,
 ) -> None:  # fmt: skip
     drawn = []
-    from peer_client import predict
+    from peer_client.inference import predict
 
     monkeypatch.setattr(predict, "save_figure", lambda figure, path: drawn.append(figure))
     found = predict_input(served, scan, tmp_path)
@@ -231,7 +231,7 @@ def test_the_overview_shows_the_answer_and_that_it_is_no_diagnosis(
 
 
 def test_a_plain_network_says_in_a_sentence_that_it_is_not_calibrated(
-    exported: Decider, scan: Path, tmp_path: Path
+    exported: Predictor, scan: Path, tmp_path: Path
 ) -> None:
     found = predict_input(exported, scan, tmp_path)
 
@@ -243,7 +243,7 @@ def test_a_plain_network_says_in_a_sentence_that_it_is_not_calibrated(
 
 
 def test_a_slice_without_lungs_in_a_folder_is_named_and_not_read(
-    served: Decider, tmp_path: Path
+    served: Predictor, tmp_path: Path
 ) -> None:
     from PIL import Image
 
@@ -270,11 +270,11 @@ def test_a_served_model_without_its_weights_is_refused(served_file: Path, tmp_pa
         (tmp_path / f"north{ending}").write_bytes(source.read_bytes())
 
     with pytest.raises(ServedModelError, match=r"cannot read .*north\.npz"):
-        open_decider(tmp_path / "north.keras")
+        open_predictor(tmp_path / "north.keras")
 
 
 def test_a_folder_of_slices_gives_a_mask_of_each_slices_size(
-    exported: Decider, tmp_path: Path
+    exported: Predictor, tmp_path: Path
 ) -> None:
     from PIL import Image
 
@@ -296,7 +296,7 @@ def test_a_folder_of_slices_gives_a_mask_of_each_slices_size(
     assert (tmp_path / "out" / "overview.png").stat().st_size > 1000
 
 
-def test_one_slice_alone_is_read(exported: Decider, tmp_path: Path) -> None:
+def test_one_slice_alone_is_read(exported: Predictor, tmp_path: Path) -> None:
     picture(tmp_path / "one.png", 11)
 
     found = predict_input(exported, tmp_path / "one.png", tmp_path / "out")
@@ -306,7 +306,7 @@ def test_one_slice_alone_is_read(exported: Decider, tmp_path: Path) -> None:
 
 
 def test_a_volumes_mask_lies_on_its_own_grid_and_the_work_is_told(
-    served: Decider, scan: Path, tmp_path: Path
+    served: Predictor, scan: Path, tmp_path: Path
 ) -> None:
     import nibabel
 
@@ -324,7 +324,7 @@ def test_a_volumes_mask_lies_on_its_own_grid_and_the_work_is_told(
         assert counts[-1] == found.slices_read
 
 
-def test_a_picture_without_lungs_is_refused(exported: Decider, tmp_path: Path) -> None:
+def test_a_picture_without_lungs_is_refused(exported: Predictor, tmp_path: Path) -> None:
     from PIL import Image
 
     slope = np.tile(np.linspace(100, 150, 64), (64, 1)).astype(np.uint8)
@@ -376,7 +376,7 @@ def test_the_command_with_a_file_that_is_no_model_says_so_with_its_code(
 
 
 def test_a_picture_beside_a_series_is_not_taken_for_the_patient(
-    exported: Decider, tmp_path: Path
+    exported: Predictor, tmp_path: Path
 ) -> None:
     folder = write_dicom(tmp_path / "study", phantom_volume(3, slices=8, size_px=96)[0])
     picture(folder / "preview.jpg", 12)
@@ -387,7 +387,7 @@ def test_a_picture_beside_a_series_is_not_taken_for_the_patient(
     assert found.passed_over == ("preview.jpg: a picture beside DICOM files",)
 
 
-def test_predict_never_reads_what_it_wrote(exported: Decider, tmp_path: Path) -> None:
+def test_predict_never_reads_what_it_wrote(exported: Predictor, tmp_path: Path) -> None:
     folder = tmp_path / "slices"
     folder.mkdir()
     picture(folder / "s1.png", 12)
@@ -401,7 +401,7 @@ def test_predict_never_reads_what_it_wrote(exported: Decider, tmp_path: Path) ->
         predict_input(exported, folder / "s1_lesion.png", tmp_path / "out")
 
 
-def test_a_tilted_gantry_does_not_make_lesions_larger(exported: Decider, tmp_path: Path) -> None:
+def test_a_tilted_gantry_does_not_make_lesions_larger(exported: Predictor, tmp_path: Path) -> None:
     volume = phantom_volume(3, slices=8, size_px=96)[0]
     tilt = np.radians(30)
 

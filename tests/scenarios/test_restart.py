@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from network.gateway.errors import EndorseError
-from peer_client import submission
-from peer_client.decision import Act
-from peer_client.ledger import Committed
-from peer_client.sealing.errors import SpentUpdateError
+from peer_client.ledgers.ledger import LedgerCommit
+from peer_client.rounds import submission
+from peer_client.rounds.decision import Act
+from peer_client.sealing.errors import UpdateSealedBeforeError
 from tests.support.hospitals import MSPS, Consortium, digests, play, play_up_to
 from tests.support.wrapped_ledger import WrappedLedger
 
@@ -30,7 +30,7 @@ class StoppingLedger(WrappedLedger):
         self._after = after
         self._armed = True
 
-    def submit(self, function: str, *args: str, **how: Any) -> Committed:
+    def submit(self, function: str, *args: str, **how: Any) -> LedgerCommit:
         stop = self._armed and function == self._function
         if stop:
             self._armed = False
@@ -77,7 +77,7 @@ class NarrowLedger(WrappedLedger):
         super().__init__(ledger)
         self.sent: list[str] = []
 
-    def submit(self, function: str, *args: str, **how: Any) -> Committed:
+    def submit(self, function: str, *args: str, **how: Any) -> LedgerCommit:
         self.sent.append(function)
         if "chunk" in (how.get("transient") or {}) and not how.get("own_peer_only"):
             raise EndorseError("ABORTED", "failed to collect enough transaction endorsements")
@@ -127,7 +127,7 @@ def test_every_client_restarts_before_every_step_on_either_ledger(consortium: Co
 def test_a_power_cut_loses_the_sealing_key_and_costs_one_answer(memory: Consortium) -> None:
     parts = memory.parts(1)
     play_up_to(memory, parts, "SUMMED")
-    memory.desk(MSPS[0]).sealing_keys.wipe_all_before(2)
+    memory.context(MSPS[0]).sealing_keys.wipe_all_before(2)
     parts[MSPS[0]] = memory.part(MSPS[0], 1)
 
     acts = play(memory, parts)
@@ -154,9 +154,9 @@ def test_an_upload_whose_bytes_are_gone_is_not_encrypted_again(memory: Consortiu
 
 def test_the_journal_refuses_a_second_encryption_after_a_restart(memory: Consortium) -> None:
     play_up_to(memory, memory.parts(1), "SUMMED")
-    journal = memory.desk(MSPS[0]).journal
+    journal = memory.context(MSPS[0]).journal
 
-    with pytest.raises(SpentUpdateError):
+    with pytest.raises(UpdateSealedBeforeError):
         journal.check_unspent(memory.study.study, 1, "f" * 64)
 
 

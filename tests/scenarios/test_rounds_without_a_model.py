@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from peer_client.decision import Act
-from peer_client.study import read_study, suspend
+from peer_client.rounds.decision import Act
+from peer_client.studies.study import read_study, suspend
 from tests.scenarios.conftest import Make
 from tests.support.hospitals import (
     MSPS,
@@ -45,7 +45,7 @@ def test_after_an_abandoned_round_the_next_one_trains_anew_from_the_old_model(
     assert second.record.state == "PUBLISHED"
     assert second.record.parent_sha256 == memory.study.initial_model_sha256
     assert memory.trainers[MSPS[3]].trained == [1, 2]
-    spent = {memory.desk(MSPS[3]).journal.upload(memory.study.study, n) is None for n in (1, 2)}
+    spent = {memory.context(MSPS[3]).journal.upload(memory.study.study, n) is None for n in (1, 2)}
     assert spent == {False}
 
 
@@ -53,7 +53,7 @@ def test_without_enough_answers_a_majority_gives_the_round_up(memory: Consortium
     parts = memory.parts(1)
     play_up_to(memory, parts, "SUMMED")
     for msp in MSPS[:2]:  # a power cut at two hospitals: their sealing keys are gone
-        memory.desk(msp).sealing_keys.wipe_all_before(2)
+        memory.context(msp).sealing_keys.wipe_all_before(2)
     parts = memory.parts(1)
 
     acts = play(memory, parts)
@@ -113,7 +113,7 @@ def test_hospitals_without_masks_leave_the_masks_tensors_as_they_were(
 
     # Two hospitals with masks are fewer than k = 3: their sum would show each the other's.
     model = consortium.store(MSPS[0]).read_model(1)
-    start = consortium.desk(MSPS[0]).initial()
+    start = consortium.context(MSPS[0]).initial()
     assert model is not None
     assert (model.weights[1200:] == start[1200:]).all()
     assert (model.weights[:1200] != start[:1200]).mean() > 0.9

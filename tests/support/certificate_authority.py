@@ -38,8 +38,9 @@ class Issued:
         return Identity(msp_id, self.certificate_pem, sign_with(self.key))
 
 
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+def _name(text: str, unit: str = "") -> x509.Name:
+    units = [x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit)] if unit else []
+    return x509.Name([*units, x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
 class Authority:
@@ -90,10 +91,24 @@ class Authority:
         days: float = 1,
         is_ca: bool = False,
         curve: ec.EllipticCurve | None = None,
+        unit: str = "",
     ) -> Issued:
-        """Issue a certificate, also for a TLS server on loopback."""
+        """Issue a certificate, also for a TLS server on loopback; `unit` is its OU."""
         key = ec.generate_private_key(curve or ec.SECP256R1())
         certificate = self._build(
-            _name(name), key.public_key(), is_ca=is_ca, start=start, days=days
+            _name(name, unit), key.public_key(), is_ca=is_ca, start=start, days=days
         )
         return Issued(certificate.public_bytes(serialization.Encoding.PEM), key)
+
+    def revoke(self, certificate_pem: bytes) -> bytes:
+        """Return a revocation list, PEM, with one certificate on it."""
+        revoked = x509.load_pem_x509_certificate(certificate_pem).serial_number
+        one = x509.RevokedCertificateBuilder().serial_number(revoked).revocation_date(NOW).build()
+        listed = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._name)
+            .last_update(NOW)
+            .next_update(NOW + timedelta(days=1))
+            .add_revoked_certificate(one)
+        )
+        return listed.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)

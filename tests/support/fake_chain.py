@@ -38,6 +38,29 @@ class Result:
     writes: tuple[tuple[str, bytes], ...] = ()
     private: tuple[tuple[str, bytes, bytes], ...] = ()  # collection, key, value
     event: tuple[str, bytes] | None = None
+    reads: tuple[tuple[str, tuple[int, int] | None], ...] = ()
+    ranges: tuple[tuple[str, str, tuple[tuple[str, tuple[int, int]], ...]], ...] = ()
+    deletes: tuple[str, ...] = ()
+
+
+def _read(key: str, version: tuple[int, int] | None) -> Any:
+    read = kv_rwset_pb2.KVRead(key=key)
+    if version is not None:
+        read.version.block_num, read.version.tx_num = version
+        read.version.SetInParent()  # block 0, place 0 is a version too
+    return read
+
+
+def _read_write_set(result: Result) -> bytes:
+    found = kv_rwset_pb2.KVRWSet(
+        reads=[_read(key, version) for key, version in result.reads],
+        writes=[kv_rwset_pb2.KVWrite(key=key, value=value) for key, value in result.writes],
+    )
+    for start, end, keys in result.ranges:
+        one = found.range_queries_info.add(start_key=start, end_key=end, itr_exhausted=True)
+        one.raw_reads.kv_reads.extend(_read(key, version) for key, version in keys)
+    found.writes.extend(kv_rwset_pb2.KVWrite(key=key, is_delete=True) for key in result.deletes)
+    return found.SerializeToString()
 
 
 def endorse(
@@ -63,9 +86,7 @@ def endorse(
     ]
     space = rwset_pb2.NsReadWriteSet(
         namespace=chaincode,
-        rwset=kv_rwset_pb2.KVRWSet(
-            writes=[kv_rwset_pb2.KVWrite(key=key, value=value) for key, value in result.writes]
-        ).SerializeToString(),
+        rwset=_read_write_set(result),
         collection_hashed_rwset=hashed,
     )
     events = b""
@@ -81,12 +102,13 @@ def endorse(
         events=events,
         response=proposal_response_pb2.Response(status=200, payload=result.payload),
     )
-    response = proposal_response_pb2.ProposalResponsePayload(
-        extension=action.SerializeToString()
-    ).SerializeToString()
     # The transient map does not enter the transaction (protoutil.GetBytesProposalPayloadForTx).
     visible = proposal_pb2.ChaincodeProposalPayload.FromString(proposal.payload)
     visible.TransientMap.clear()
+    proposed = header.channel_header + header.signature_header + visible.SerializeToString()
+    response = proposal_response_pb2.ProposalResponsePayload(
+        proposal_hash=hashlib.sha256(proposed).digest(), extension=action.SerializeToString()
+    ).SerializeToString()
     whole = transaction_pb2.ChaincodeActionPayload(
         chaincode_proposal_payload=visible.SerializeToString(),
         action=transaction_pb2.ChaincodeEndorsedAction(
@@ -134,13 +156,16 @@ class FakeChain:
     """Blocks of one transaction each, seen by every gateway that shares the chain."""
 
     orderers: Sequence[Orderer] = ()
+    #: The payload of the first block's one transaction; one without a configuration by itself.
+    genesis: bytes = b""
     blocks: list[Any] = field(default_factory=list)
     #: Transaction id -> (block number, validation code), of the first copy.
     placed: dict[str, tuple[int, int]] = field(default_factory=dict)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def __post_init__(self) -> None:
-        self.append(common_pb2.Envelope(payload=self._genesis()), "", VALID)
+        self.last_configuration = 0
+        self.append(common_pb2.Envelope(payload=self.genesis or self._genesis()), "", VALID)
 
     @staticmethod
     def _genesis() -> bytes:
@@ -148,6 +173,18 @@ class FakeChain:
             channel_header=common_pb2.ChannelHeader(type=common_pb2.CONFIG).SerializeToString()
         )
         return common_pb2.Payload(header=header).SerializeToString()
+
+    def configure(self, envelope: Any) -> int:
+        """Add a block with a configuration and return its number."""
+        self.last_configuration = len(self.blocks)
+        return self.append(envelope, f"configuration {self.last_configuration}")
+
+    def append_all(self, envelopes: Sequence[Any], codes: Sequence[int]) -> int:
+        """Add a block with several transactions and return its number."""
+        number = len(self.blocks)
+        encoded = [envelope.SerializeToString() for envelope in envelopes]
+        self.blocks.append(self._block(number, encoded, list(codes)))
+        return number
 
     def append(self, envelope: Any, transaction_id: str, code: int = VALID) -> int:
         """Add a block with one transaction and return its number."""
@@ -176,7 +213,10 @@ class FakeChain:
             data=common_pb2.BlockData(data=envelopes),
         )
         encoded_header = der_header(number, previous_hash, data_hash)
-        metadata = common_pb2.Metadata(value=b"last config 0")
+        stated = common_pb2.OrdererBlockMetadata(
+            last_config=common_pb2.LastConfig(index=self.last_configuration)
+        )
+        metadata = common_pb2.Metadata(value=stated.SerializeToString())
         for orderer in self.orderers if number else ():
             one = metadata.signatures.add()
             if orderer.by_number:

@@ -1,8 +1,8 @@
-"""Hospitals for scenarios: a small study, a trainer without TensorFlow, desks over either ledger.
+"""Hospitals for scenarios: a small study, a trainer without TensorFlow, contexts over a ledger.
 
 `TargetTrainer` moves the shared weights towards a target of its own by a fixed share: what the
 hospitals compute together is known beforehand, and a wrong sum is seen at once. `MemoryConsortium`
-gives each hospital a desk over one in-memory channel with a clock that the test moves;
+gives each hospital a context over one in-memory channel with a clock that the test moves;
 `FabricConsortium` the same over a running network, where time passes by itself.
 """
 
@@ -33,18 +33,18 @@ from chaincode.records.study import (
 )
 from chaincode.records.terms import round_parameters
 from network.consortium.member import MemberDirectory
-from peer_client.decision import Act
-from peer_client.desk import Desk, TrainingProgress, TrainingTask
-from peer_client.fabric_ledger import FabricLedger
-from peer_client.ledger import HospitalLedger, Roots, Signer
-from peer_client.memory_hospital import MemoryHospital
-from peer_client.memory_identity import MemoryMember, new_member, roots_of
-from peer_client.own_agreement import OwnAgreement
-from peer_client.round import HospitalRound
-from peer_client.round_records import RoundRecords, read_round
+from peer_client.ledgers.fabric import FabricLedger
+from peer_client.ledgers.ledger import HospitalLedger, Roots, Signer
+from peer_client.ledgers.memory import MemoryHospitalLedger
+from peer_client.ledgers.memory_identity import MemoryMember, new_member, roots_of
+from peer_client.rounds.context import RoundContext, TrainingProgress, TrainingTask
+from peer_client.rounds.decision import Act
+from peer_client.rounds.records import RoundRecords, read_round
+from peer_client.rounds.round import HospitalRound
 from peer_client.sealing import Journal, SealingKeys, memory_backed_folder
-from peer_client.store import StudyStore
-from peer_client.study import approve, propose, read_study
+from peer_client.storage.study_store import StudyStore
+from peer_client.studies.own_agreement import OwnAgreement
+from peer_client.studies.study import approve, propose, read_study
 from peer_client.update import model_digest
 
 START_S = 1_800_000_000
@@ -225,13 +225,13 @@ class Consortium(ABC):
         """Return a hospital's files of the study."""
         return StudyStore(self.folder / msp / "studies" / self.study.study)
 
-    def desk(self, msp: str, **changes: Any) -> Desk:
-        """Return a hospital's desk, as its client would make it when it starts."""
+    def context(self, msp: str, **changes: Any) -> RoundContext:
+        """Return a hospital's context, as its client would make it when it starts."""
         store = self.store(msp)
         if msp in self._journals:
             self._journals[msp].close()
-        self._journals[msp] = Journal(store.journal_path)
-        desk = Desk(
+        self._journals[msp] = Journal(store.journal_path, self.study.genesis_sha256)
+        context = RoundContext(
             ledger=self.ledger(msp),
             signer=self.signer(msp),
             roots=self.roots(msp),
@@ -254,7 +254,7 @@ class Consortium(ABC):
             entropy=os.urandom,
             grace_s=0.0,
         )
-        return replace(desk, **changes)
+        return replace(context, **changes)
 
     def active(self) -> tuple[str, ...]:
         """Return the hospitals that may join."""
@@ -262,7 +262,7 @@ class Consortium(ABC):
 
     def part(self, msp: str, number: int, **changes: Any) -> HospitalRound:
         """Return a hospital's part in a round, as a client just started would take it up."""
-        return HospitalRound(self.desk(msp, **changes), number, self.active())
+        return HospitalRound(self.context(msp, **changes), number, self.active())
 
     def parts(self, number: int, *, without: Sequence[str] = ()) -> dict[str, HospitalRound]:
         """Return every hospital's part in a round, but for some."""
@@ -278,7 +278,7 @@ class Consortium(ABC):
     def close(self) -> None:
         """Close journals and wipe what lies in memory-backed storage."""
         for msp in tuple(self._journals):
-            self.desk(msp).sealing_keys.wipe_all_before(1_000_000)
+            self.context(msp).sealing_keys.wipe_all_before(1_000_000)
             self._journals[msp].close()
 
 
@@ -316,10 +316,10 @@ class MemoryConsortium(Consortium):
         """Return the members of the channel."""
         return self.channel.hospitals
 
-    def ledger(self, msp: str) -> MemoryHospital:
+    def ledger(self, msp: str) -> MemoryHospitalLedger:
         """Return a hospital's way to the channel."""
         orderers = tuple(f"orderer{n}" for n in range(self.study.ordering.nodes))
-        return MemoryHospital(self.channel, self.members[msp], self.clock, orderers)
+        return MemoryHospitalLedger(self.channel, self.members[msp], self.clock, orderers)
 
     def signer(self, msp: str) -> MemoryMember:
         """Return a hospital's identity."""

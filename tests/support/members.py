@@ -12,9 +12,9 @@ from click.testing import CliRunner, Result
 
 from peer_client import client
 from peer_client.cli.main import main
-from peer_client.memory_hospital import MemoryHospital
-from peer_client.own_agreement import OwnAgreement
-from peer_client.store import StudyStore
+from peer_client.ledgers.memory import MemoryHospitalLedger
+from peer_client.storage.study_store import StudyStore
+from peer_client.studies.own_agreement import OwnAgreement
 from tests.support.hospitals import MemoryConsortium
 
 
@@ -27,10 +27,10 @@ class MemoryDirectory:
 
 
 class MemoryMemberClient:
-    """`MemberClient` over a channel in memory; files lie where the member's desk has them."""
+    """`MemberClient` over a channel in memory; files lie where the member's context has them."""
 
     def __init__(self, consortium: MemoryConsortium, msp: str) -> None:
-        self.ledger: MemoryHospital = consortium.ledger(msp)
+        self.ledger: MemoryHospitalLedger = consortium.ledger(msp)
         self.directory = MemoryDirectory(msp.removesuffix("MSP"), consortium.folder / msp)
         self._agreement = consortium.agreement(msp)
 

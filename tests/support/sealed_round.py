@@ -20,15 +20,18 @@ from chaincode.roundkey.parameters import RING_DEGREE, RoundParameters, derive
 from chaincode.roundkey.shares import Shares, read_share_sum
 from peer_client.sealing import (
     Joined,
+    OwnShareSum,
     ReceivedBox,
     RoundTranscript,
     SealedUpload,
     SealingKey,
-    ShareSum,
     open_boxes,
     seal_update,
 )
 from peer_client.sealing.boxes import PRIVATE_BYTES
+
+#: Digest of the first block of the channel that the round is on.
+GENESIS_SHA256 = "ab" * 32
 
 
 def entropy_of(seed: object) -> Callable[[int], bytes]:
@@ -55,7 +58,7 @@ class SealedRound:
     bits: int = 8
     count: int = 500
     study: str = "lungs"
-    genesis_sha256: str = "ab" * 32
+    genesis_sha256: str = GENESIS_SHA256
     channel: str = "consortium"
     number: int = 1
     seed: int = 0
@@ -161,7 +164,7 @@ class SealedRound:
             round=self.transcript(recipient),
             sealing_key=self.keys[recipient],
         )
-        assert isinstance(found, ShareSum)
+        assert isinstance(found, OwnShareSum)
         return read_share_sum(found.content)
 
     def share_sums(

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from chaincode.records.terms import round_parameters
-from peer_client import submission
-from peer_client.decision import Act
+from peer_client.rounds import submission
+from peer_client.rounds.decision import Act
 from peer_client.sealing import upload
 from tests.support.hospitals import MSPS, MemoryConsortium, play, play_up_to
 

@@ -18,7 +18,7 @@ from chaincode.records.study import (
 from model.config import CapsNetConfig
 from model.weights import specs
 from peer_client.ct.cohort import Cohort, SliceSet
-from peer_client.study_file import architecture_config, initial_shared, weights_of
+from peer_client.studies.study_file import architecture_config, initial_shared, weights_of
 from peer_client.update import model_digest
 from tests.support.hospitals import CHANNEL, MSPS
 

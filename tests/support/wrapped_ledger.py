@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from peer_client.ledger import Committed
+from peer_client.ledgers.ledger import LedgerCommit
 
 
 class WrappedLedger:
@@ -16,6 +16,6 @@ class WrappedLedger:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ledger, name)
 
-    def submit(self, function: str, *args: str, **how: Any) -> Committed:
-        done: Committed = self._ledger.submit(function, *args, **how)
+    def submit(self, function: str, *args: str, **how: Any) -> LedgerCommit:
+        done: LedgerCommit = self._ledger.submit(function, *args, **how)
         return done

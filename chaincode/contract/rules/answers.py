@@ -16,7 +16,7 @@ from chaincode.records.errors import (
 from chaincode.records.round import Aggregate, ShareSum
 from chaincode.records.study import Study
 from chaincode.roundkey.parameters import SHARE_BYTES
-from chaincode.roundkey.shares import RoundKeyError as ShareFormError
+from chaincode.roundkey.shares import AggregateKeyError as ShareFormError
 from chaincode.roundkey.shares import Shares, read_share_sum
 
 

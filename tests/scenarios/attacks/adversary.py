@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from chaincode.roundkey import ring
 from chaincode.roundkey.expansion import expand
 from chaincode.roundkey.parameters import RING_DEGREE
-from chaincode.roundkey.shares import RoundKeyError, Shares, check_round_key
+from chaincode.roundkey.shares import AggregateKeyError, Shares, check_round_key
 from peer_client.sealing.encoder import UpdateEncoder
 from peer_client.update.errors import PackedRangeError
 from peer_client.update.packing import unpack
@@ -54,7 +54,7 @@ def opened(
             played.parameters,
             contributors=updates,
         )
-    except (RoundKeyError, PackedRangeError):
+    except (AggregateKeyError, PackedRangeError):
         return None
 
 

@@ -21,8 +21,8 @@ from chaincode.roundkey import ring
 from chaincode.roundkey.expansion import expand
 from chaincode.roundkey.parameters import RING_DEGREE
 from chaincode.roundkey.shares import Shares, read_share_sum
-from peer_client import submission
-from peer_client.sealing import ReceivedBox, ShareSum, open_boxes
+from peer_client.rounds import submission
+from peer_client.sealing import OwnShareSum, ReceivedBox, open_boxes
 from peer_client.sealing import upload as sealing_upload
 from peer_client.sealing.encoder import UpdateEncoder
 from peer_client.update.errors import PackedRangeError
@@ -84,14 +84,14 @@ class Coalition:
         manifests = [each for msp, each in records.updates.items() if msp != victim]
         layout = records.layout(self.parameters.polynomials)
         total = sum_updates(self.chunk, manifests, layout)
-        desk = self.consortium.desk(self.members[0])
+        context = self.consortium.context(self.members[0])
         return replace(
             records.aggregate,
             contributors=total.contributors,
             block_sha256=total.block_sha256,
             check_sha256=sha256_hex(total.check),
             digest=aggregate_digest(
-                *frame_of(desk).values(),
+                *frame_of(context).values(),
                 1,
                 study_sha256=self.consortium.study.sha256,
                 joined_sha256=records.record.joined_sha256,
@@ -106,8 +106,8 @@ class Coalition:
         layout = records.layout(self.parameters.polynomials)
         answers = {}
         for msp in self.members:
-            desk = self.consortium.desk(msp)
-            transcript = submission.transcript(desk, records)
+            context = self.consortium.context(msp)
+            transcript = submission.transcript(context, records)
             place = layout.box_slice(transcript.position(msp))
             received = {
                 each.msp: ReceivedBox(self.upload(each.msp)[place], each.ciphertext_sha256)
@@ -117,10 +117,10 @@ class Coalition:
                 received,
                 parameters=self.parameters,
                 round=transcript,
-                sealing_key=desk.sealing_keys.load(1),
+                sealing_key=context.sealing_keys.load(1),
             )
-            assert isinstance(found, ShareSum)
-            answers[desk.hospital.point] = read_share_sum(found.content)
+            assert isinstance(found, OwnShareSum)
+            answers[context.hospital.point] = read_share_sum(found.content)
         return answers
 
     def values_under(self, msp: str, key: ring.Integers) -> Values | None:
@@ -138,10 +138,10 @@ class Coalition:
             return None
 
 
-def frame_of(desk) -> dict[str, str]:
+def frame_of(context) -> dict[str, str]:
     """Return what every statement of a channel's study is bound to."""
     return {
-        "genesis_sha256": desk.study.genesis_sha256,
-        "channel": desk.ledger.channel,
-        "study": desk.study.study,
+        "genesis_sha256": context.study.genesis_sha256,
+        "channel": context.ledger.channel,
+        "study": context.study.study,
     }

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from network.channel_policies import ADMINS, ENDORSEMENT, policy_fact
-from peer_client import client, own_agreement, study
+from peer_client import client
 from peer_client.errors import ChannelChangedError, ChannelRulesError
-from peer_client.own_agreement import OwnAgreement
-from peer_client.round import HospitalRound
-from peer_client.study import read_study
+from peer_client.rounds.round import HospitalRound
+from peer_client.studies import own_agreement, study
+from peer_client.studies.own_agreement import OwnAgreement
+from peer_client.studies.study import read_study
 from tests.support.hospitals import MSPS, MemoryConsortium, play, play_up_to
 
 VICTIM = MSPS[0]
@@ -58,7 +59,7 @@ def test_no_round_begins_on_a_changed_channel(
     with pytest.raises(ChannelChangedError, match=f"is {fact[1]}"):
         client.check_may_train(ledger, read_study(ledger, "small"), agreement)
     with pytest.raises(ChannelChangedError):
-        next(client.follow(consortium.desk(VICTIM), 1))
+        next(client.follow(consortium.context(VICTIM), 1))
 
 
 @pytest.mark.parametrize("state", ["OPEN", "SUBMITTING", "SUMMED"])

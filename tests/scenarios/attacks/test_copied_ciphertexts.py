@@ -16,9 +16,9 @@ from chaincode.memory_ledger import MemoryEndorseError
 from chaincode.roundkey import ring, shares
 from chaincode.roundkey.shares import interpolate, read_share_sum
 from peer_client.sealing import (
+    OwnShareSum,
     RoundTranscript,
     SealedUpload,
-    ShareSum,
     Unopened,
     open_boxes,
 )
@@ -38,7 +38,7 @@ def _boxes_of(played: SealedRound, msp: str) -> bytes:
     return played.uploads[msp].payload[played.layout.ciphertext_bytes :]
 
 
-def _answer(played: SealedRound, msp: str) -> ShareSum | Unopened:
+def _answer(played: SealedRound, msp: str) -> OwnShareSum | Unopened:
     return open_boxes(
         played.boxes(msp, played.msps),
         parameters=played.parameters,
@@ -70,7 +70,7 @@ def test_switched_off_binding_to_the_dealer_counts_the_victim_twice(
     answers = {}
     for msp in played.msps[:3]:
         found = _answer(played, msp)
-        assert isinstance(found, ShareSum)
+        assert isinstance(found, OwnShareSum)
         answers[played.point_of[msp]] = read_share_sum(found.content)
 
     total = opened(played, played.sum_of(played.msps), interpolate(answers), updates=4)

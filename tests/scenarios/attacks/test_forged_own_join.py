@@ -14,9 +14,9 @@ import pytest
 from chaincode.records.canonical import encode, plain
 from chaincode.records.round import JoinSignature
 from chaincode.roundkey.shares import interpolate
-from peer_client import own_records, round, submission
-from peer_client.decision import Act
 from peer_client.errors import OwnJoinForgedError
+from peer_client.rounds import own_records, round, submission
+from peer_client.rounds.decision import Act
 from peer_client.sealing import SealingKey, sign_join
 from peer_client.sealing.boxes import PRIVATE_BYTES
 from tests.scenarios.attacks.coalition import Coalition, Values, frame_of, watch_updates
@@ -35,20 +35,20 @@ class Thief:
     def join(self, *msps: str) -> None:
         """Join round 1 in hospitals' names."""
         for msp in msps:
-            desk = self.consortium.desk(msp)
+            context = self.consortium.context(msp)
             sealing_key = self.keys[msp].public
             signature = sign_join(
-                desk.signer.sign,
-                **frame_of(desk),
+                context.signer.sign,
+                **frame_of(context),
                 round_number=1,
                 msp_id=msp,
-                point=desk.hospital.point,
+                point=context.hospital.point,
                 sealing_key=sealing_key,
             )
-            signed = JoinSignature(desk.signer.certificate_pem.decode(), signature.hex())
-            desk.ledger.submit(
+            signed = JoinSignature(context.signer.certificate_pem.decode(), signature.hex())
+            context.ledger.submit(
                 "join_round",
-                desk.study.study,
+                context.study.study,
                 "1",
                 encode(plain(signed)).decode(),
                 transient={"sealing_key": sealing_key},
@@ -58,7 +58,7 @@ class Thief:
         """Open the dealer's boxes for the stolen names, and its update with them."""
         records = self.consortium.records(1)
         coalition = Coalition(self.consortium, ())
-        transcript = submission.transcript(self.consortium.desk(DEALER), records)
+        transcript = submission.transcript(self.consortium.context(DEALER), records)
         layout = records.layout(coalition.parameters.polynomials)
         digest = bytes.fromhex(records.updates[DEALER].ciphertext_sha256)
         shares = {}
@@ -156,7 +156,7 @@ def test_the_own_join_is_known_after_a_power_cut(consortium: MemoryConsortium) -
     """The sealing key is lost with the machine's memory; that the join was the own one is not."""
     parts = consortium.parts(1)
     play_up_to(consortium, parts, "SUBMITTING")
-    consortium.desk(DEALER).sealing_keys.wipe_all_before(2)
+    consortium.context(DEALER).sealing_keys.wipe_all_before(2)
     parts[DEALER] = consortium.part(DEALER, 1)
 
     play(consortium, parts)

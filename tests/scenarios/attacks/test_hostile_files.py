@@ -11,13 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from network.consortium import located_yaml
 from network.consortium.errors import TopologyError
 from network.consortium.topology import Topology
-from peer_client.ct import index, settings
+from network.runtime import located_yaml
+from peer_client.ct import index
 from peer_client.ct.errors import HospitalFileError, IndexFileError
 from peer_client.ct.hospitals import read_hospitals
 from peer_client.ct.index import read_index
+from peer_client.errors import SettingsError
+from peer_client.studies.study_file import read_plan
 
 MIB = 2**20
 EXTENSION_MIB = 256
@@ -106,21 +108,22 @@ def test_a_large_header_extension_takes_memory_only_with_the_rule_switched_off(
 
 
 @pytest.mark.parametrize(
-    ("module", "read", "error"),
+    ("read", "error"),
     [
-        (settings, read_hospitals, HospitalFileError),
-        (located_yaml, Topology.load, TopologyError),
+        (read_hospitals, HospitalFileError),
+        (read_plan, SettingsError),
+        (Topology.load, TopologyError),
     ],
-    ids=["hospitals", "consortium"],
+    ids=["hospitals", "study", "consortium"],
 )
 def test_deep_yaml_gives_a_sentence_and_switched_off_ends_in_a_recursion(
-    module, read, error, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    read, error, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "deep.yaml"
     path.write_text("[" * 20_000)
 
     with pytest.raises(error, match="more than 32 levels"):
         read(path)
-    monkeypatch.setattr(module, "check_yaml", lambda document: None)
+    monkeypatch.setattr(located_yaml, "check_yaml", lambda document: None)
     with pytest.raises(RecursionError):
         read(path)

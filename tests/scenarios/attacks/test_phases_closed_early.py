@@ -16,9 +16,9 @@ import pytest
 
 from chaincode.memory_ledger import MemoryEndorseError
 from chaincode.records import keys
-from peer_client import opening, own_clock, round_sum
-from peer_client.decision import Act
-from peer_client.memory_hospital import MemoryHospital
+from peer_client.ledgers.memory import MemoryHospitalLedger
+from peer_client.rounds import answering, kept_sum, own_clock
+from peer_client.rounds.decision import Act
 from peer_client.sealing.errors import PhaseClosedEarlyError, ShareRefusedError
 from tests.scenarios.attacks.coalition import Coalition
 from tests.support.hospitals import MSPS, MemoryConsortium, play, play_up_to, small_study
@@ -45,10 +45,10 @@ def test_peers_refuse_the_liars_time(consortium: MemoryConsortium) -> None:
         ahead(consortium).submit("aggregate", consortium.study.study, "1")
 
 
-def ahead(consortium: MemoryConsortium) -> MemoryHospital:
+def ahead(consortium: MemoryConsortium) -> MemoryHospitalLedger:
     """Return the liar's way to the ledger, with a clock that is an hour ahead."""
     orderers = tuple(f"orderer{n}" for n in range(4))
-    return MemoryHospital(
+    return MemoryHospitalLedger(
         consortium.channel,
         consortium.members[LIAR],
         lambda: consortium.clock() + DEADLINE_S + 1,
@@ -100,7 +100,7 @@ def test_an_answer_that_were_asked_for_early_is_refused_by_name(
     assert records is not None
 
     with pytest.raises(PhaseClosedEarlyError, match=f"made without {VICTIM}, 3600 s before"):
-        own_clock.check_may_answer(part._seen, records, part.desk.study, consortium.clock())
+        own_clock.check_may_answer(part._seen, records, part.context.study, consortium.clock())
 
 
 def test_switched_off_own_clock_lets_one_hospital_choose_the_sum(
@@ -162,18 +162,18 @@ def test_an_update_said_to_be_refused_is_checked_before_an_answer(
     part.step()
 
     assert HONEST[0] not in consortium.records(1).answers
-    assert part.desk.journal.answer(consortium.study.study, 1) is None
+    assert part.context.journal.answer(consortium.study.study, 1) is None
     records = part.records()
     assert records is not None
     with pytest.raises(ShareRefusedError, match=f"leaves out the update of {VICTIM}, which is"):
-        round_sum.check_refused(part.desk, records)
+        kept_sum.check_refused(part.context, records)
 
 
 def test_switched_off_check_of_a_refusal_lets_the_victim_be_left_out(
     consortium: MemoryConsortium, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     part = said_to_be_refused(consortium)[HONEST[0]]
-    monkeypatch.setattr(opening, "check_refused", lambda *args: None)
+    monkeypatch.setattr(answering, "check_refused", lambda *args: None)
 
     assert part.step() is Act.ANSWER
     assert HONEST[0] in consortium.records(1).answers

@@ -17,8 +17,8 @@ from chaincode.records import keys
 from chaincode.records.round import Aggregate
 from chaincode.roundkey import ring
 from chaincode.roundkey.shares import interpolate, read_share_sum
-from peer_client.decision import Act
-from peer_client.round_records import RoundRecords, read_share_sums
+from peer_client.rounds.decision import Act
+from peer_client.rounds.records import RoundRecords, read_share_sums
 from tests.scenarios.attacks.coalition import Coalition, watch_updates
 from tests.support.hospitals import MemoryConsortium, play_up_to, small_study
 

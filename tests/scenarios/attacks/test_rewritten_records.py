@@ -16,11 +16,11 @@ from chaincode.records import keys
 from chaincode.records.errors import OtherAggregateError
 from chaincode.records.round import ShareSum
 from chaincode.roundkey.shares import interpolate, read_share_sum
-from peer_client import own_records, round
-from peer_client.decision import Act
 from peer_client.errors import OwnRecordForgedError, RecordChangedError
-from peer_client.round_records import read_share_sums
-from peer_client.seen_records import SeenRound
+from peer_client.rounds import own_records, round
+from peer_client.rounds.decision import Act
+from peer_client.rounds.records import read_share_sums
+from peer_client.rounds.seen_records import SeenRound
 from tests.scenarios.attacks.coalition import Coalition, Values, watch_updates
 from tests.support.hospitals import MemoryConsortium, play_up_to, small_study
 
@@ -102,16 +102,16 @@ def test_an_aggregate_that_changes_while_a_hospital_works_is_not_answered_for(
     attack: Attack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The own peer is read again right before the share sum leaves."""
-    from peer_client import opening
+    from peer_client.rounds import answering
 
-    really = opening.answer_once
+    really = answering.answer_once
 
     def overtaken(*args, **named):
         found = really(*args, **named)
         attack.swap()
         return found
 
-    monkeypatch.setattr(opening, "answer_once", overtaken)
+    monkeypatch.setattr(answering, "answer_once", overtaken)
     with pytest.raises(RecordChangedError, match="the aggregate of round 1"):
         attack.parts[SECOND].step()
     assert SECOND not in attack.consortium.records(1).answers
@@ -120,10 +120,10 @@ def test_an_aggregate_that_changes_while_a_hospital_works_is_not_answered_for(
 def test_switched_off_second_reading_lets_the_share_sum_leave(
     attack: Attack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from peer_client import opening
+    from peer_client.rounds import answering
 
     sent = []
-    monkeypatch.setattr(opening, "check_unchanged", lambda *args: sent.append(attack.swap()))
+    monkeypatch.setattr(answering, "check_unchanged", lambda *args: sent.append(attack.swap()))
     submit = attack.consortium.channel.submit
 
     def stealing(creator, function, *args, transient=None, **more):

@@ -11,9 +11,15 @@ import pytest
 
 from chaincode.memory_ledger import MemoryEndorseError
 from chaincode.roundkey.shares import interpolate
-from peer_client.sealing import Journal, SealedUpload, SpentUpdateError, open_sum, seal_update_once
+from peer_client.sealing import (
+    Journal,
+    SealedUpload,
+    UpdateSealedBeforeError,
+    open_sum,
+    seal_update_once,
+)
 from peer_client.update import update_digest
-from tests.support.sealed_round import SealedRound, entropy_of
+from tests.support.sealed_round import GENESIS_SHA256, SealedRound, entropy_of
 from tests.unit.chaincode.contract.played import Played
 
 VICTIM = "H001MSP"
@@ -23,7 +29,7 @@ VICTIM = "H001MSP"
 def journals(tmp_path: Path) -> Iterator[dict[str, Journal]]:
     with ExitStack() as stack:
         msps = SealedRound(4).msps
-        yield {msp: stack.enter_context(Journal(tmp_path / msp)) for msp in msps}
+        yield {msp: stack.enter_context(Journal(tmp_path / msp, GENESIS_SHA256)) for msp in msps}
 
 
 def _seal(played: SealedRound, msp: str, journal: Journal) -> SealedUpload:
@@ -61,7 +67,9 @@ def test_a_spent_update_is_not_encrypted_for_another_round(journals: dict[str, J
         _seal(first, msp, journals[msp])
 
     for msp in second.msps:
-        with pytest.raises(SpentUpdateError, match="encrypted for round 1 of lungs and is spent"):
+        with pytest.raises(
+            UpdateSealedBeforeError, match="encrypted for round 1 of lungs and is spent"
+        ):
             _seal(second, msp, journals[msp])
 
 
@@ -82,10 +90,13 @@ def test_switched_off_journal_shows_the_update_although_all_keys_are_fresh(
 
 def test_a_restart_does_not_forget_what_is_spent(tmp_path: Path) -> None:
     played = SealedRound(4, number=1)
-    with Journal(tmp_path / "journal") as journal:
+    with Journal(tmp_path / "journal", GENESIS_SHA256) as journal:
         _seal(played, VICTIM, journal)
 
-    with Journal(tmp_path / "journal") as journal, pytest.raises(SpentUpdateError):
+    with (
+        Journal(tmp_path / "journal", GENESIS_SHA256) as journal,
+        pytest.raises(UpdateSealedBeforeError),
+    ):
         _seal(SealedRound(4, number=2), VICTIM, journal)
 
 

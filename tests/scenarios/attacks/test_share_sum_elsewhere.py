@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from peer_client.ledger import Committed
+from peer_client.ledgers.ledger import LedgerCommit
 from tests.support.hospitals import MSPS, MemoryConsortium, play
 from tests.support.wrapped_ledger import WrappedLedger
 
@@ -24,7 +24,7 @@ class FallingBack(WrappedLedger):
         self._own_gateway_kept = own_gateway_kept
         self.seen_by_the_colluder: list[tuple[str, str]] = []
 
-    def submit(self, function: str, *args: str, **how: Any) -> Committed:
+    def submit(self, function: str, *args: str, **how: Any) -> LedgerCommit:
         kept = how.get("own_gateway_only") and self._own_gateway_kept
         stays = how.get("own_peer_only") or kept
         if not stays:

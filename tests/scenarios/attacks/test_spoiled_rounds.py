@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import pytest
 
-from peer_client import opening, round, spoiled_parent
 from peer_client.errors import SpoiledParentError
+from peer_client.rounds import answering, round, spoiled_parent
 from peer_client.sealing.errors import ShareRefusedError, SmallerSumError
 from tests.support.hospitals import MSPS, MemoryConsortium, play
 from tests.support.spoiled_round import SPOILER, spoiled
@@ -92,8 +92,8 @@ def test_switched_off_size_of_the_sum_lets_a_hospital_be_left_out(
     consortium: MemoryConsortium, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoiled(consortium, 1)
-    assert opening.check_sum_size is spoiled_parent.check_sum_size
-    monkeypatch.setattr(opening, "check_sum_size", lambda *args: None)
+    assert answering.check_sum_size is spoiled_parent.check_sum_size
+    monkeypatch.setattr(answering, "check_sum_size", lambda *args: None)
 
     spoiled(consortium, 2, without=[HONEST[0]])
 

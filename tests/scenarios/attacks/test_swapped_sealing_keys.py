@@ -12,13 +12,13 @@ import pytest
 from chaincode.memory_ledger import MemoryEndorseError
 from chaincode.records.round import joined_digest
 from chaincode.roundkey.shares import interpolate
-from peer_client import submission
-from peer_client.memory_identity import MemoryMember, new_member
+from peer_client.ledgers.memory_identity import MemoryMember, new_member
+from peer_client.rounds import submission
 from peer_client.sealing import (
     Joined,
-    JoinSignatureError,
     RoundTranscript,
     SealingKey,
+    SealingKeySignatureError,
     seal_update,
     sign_join,
     verify_join,
@@ -90,7 +90,7 @@ def test_a_dealer_does_not_seal_to_keys_that_the_hospitals_did_not_sign() -> Non
     peer = LyingPeer()
 
     for msp in peer.played.msps[1:]:
-        with pytest.raises(JoinSignatureError, match=f"the sealing key of {msp} in round 1"):
+        with pytest.raises(SealingKeySignatureError, match=f"the sealing key of {msp} in round 1"):
             peer.join_shown(msp)
 
 
@@ -119,26 +119,26 @@ def test_a_client_whose_peer_shows_swapped_keys_encrypts_nothing(
             for msp, join in really_joins(ledger, study, number).items()
         }
 
-    def shown(desk, records):
-        joins = swapped(desk.ledger, desk.study.study, records.record.round)
+    def shown(context, records):
+        joins = swapped(context.ledger, context.study.study, records.record.round)
         digest = joined_digest(
-            desk.study.genesis_sha256,
-            desk.ledger.channel,
-            desk.study.study,
+            context.study.genesis_sha256,
+            context.ledger.channel,
+            context.study.study,
             records.record.round,
             tuple(joins.values()),
         )
         monkeypatch.setattr(submission, "read_joins", lambda *_: joins)
         record = replace(records.record, joined_sha256=digest)
-        return really_transcript(desk, replace(records, record=record))
+        return really_transcript(context, replace(records, record=record))
 
     monkeypatch.setattr(submission, "transcript", shown)
 
-    with pytest.raises(JoinSignatureError, match="is not signed by it"):
+    with pytest.raises(SealingKeySignatureError, match="is not signed by it"):
         play(consortium, parts)
 
     assert not list(tmp_path.rglob("upload.bin"))
-    assert all(part.desk.journal.upload("small", 1) is None for part in parts.values())
+    assert all(part.context.journal.upload("small", 1) is None for part in parts.values())
     consortium.close()
 
 

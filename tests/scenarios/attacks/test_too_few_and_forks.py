@@ -15,7 +15,7 @@ from chaincode.roundkey.parameters import ParameterError, derive
 from chaincode.roundkey.shares import interpolate
 from peer_client.sealing import Journal, ShareRefusedError, answer, answer_once, open_boxes
 from tests.scenarios.attacks.adversary import is_opened
-from tests.support.sealed_round import SealedRound
+from tests.support.sealed_round import GENESIS_SHA256, SealedRound
 from tests.unit.chaincode.contract.played import Played, make_study
 
 VICTIM = "H001MSP"
@@ -26,7 +26,7 @@ def test_no_hospital_answers_for_a_sum_of_one(tmp_path: Path) -> None:
 
     for msp in played.msps[1:]:
         with (
-            Journal(tmp_path / msp) as journal,
+            Journal(tmp_path / msp, GENESIS_SHA256) as journal,
             pytest.raises(ShareRefusedError, match="fewer than 3 is not opened"),
         ):
             answer_once(

@@ -13,9 +13,9 @@ from chaincode.memory_ledger import MemoryEndorseError
 from chaincode.records import states
 from chaincode.records.errors import RuleError, SecondAggregateError
 from chaincode.roundkey.shares import Shares, interpolate, read_share_sum
-from peer_client.sealing import Journal, ShareRefusedError, ShareSum, answer_once
+from peer_client.sealing import Journal, OwnShareSum, ShareRefusedError, answer_once
 from tests.scenarios.attacks.adversary import is_opened
-from tests.support.sealed_round import SealedRound
+from tests.support.sealed_round import GENESIS_SHA256, SealedRound
 from tests.unit.chaincode.contract.played import Played
 
 VICTIM = "H001MSP"
@@ -29,7 +29,9 @@ def played() -> SealedRound:
 @pytest.fixture
 def journals(tmp_path: Path, played: SealedRound) -> Iterator[dict[str, Journal]]:
     with ExitStack() as stack:
-        made = {msp: stack.enter_context(Journal(tmp_path / msp)) for msp in played.msps}
+        made = {
+            msp: stack.enter_context(Journal(tmp_path / msp, GENESIS_SHA256)) for msp in played.msps
+        }
         for msp, journal in made.items():
             journal.record_upload(
                 played.study,
@@ -55,7 +57,7 @@ def _answers(
             journal=journals[msp],
             aggregate_sha256=digest,
         )
-        assert isinstance(found, ShareSum)
+        assert isinstance(found, OwnShareSum)
         answers[played.point_of[msp]] = read_share_sum(found.content)
     return answers
 

@@ -15,9 +15,9 @@ import pytest
 
 from peer_client import client
 from peer_client.errors import ApprovedTextChangedError, NotApprovedHereError
-from peer_client.own_agreement import OwnAgreement
-from peer_client.round import HospitalRound
-from peer_client.study import propose, read_study
+from peer_client.rounds.round import HospitalRound
+from peer_client.studies.own_agreement import OwnAgreement
+from peer_client.studies.study import propose, read_study
 from tests.support.hospitals import MSPS, MemoryConsortium, play, play_up_to, small_study
 
 VICTIM, PROPOSER, *OTHERS = MSPS
@@ -51,7 +51,7 @@ def test_the_client_does_not_begin(consortium: MemoryConsortium) -> None:
     with pytest.raises(NotApprovedHereError, match="has not approved study theirs"):
         client.check_may_train(ledger, state, agreement)
     with pytest.raises(NotApprovedHereError):
-        next(client.follow(consortium.desk(VICTIM), 1))
+        next(client.follow(consortium.context(VICTIM), 1))
 
 
 def test_nothing_of_the_hospital_enters_the_round(consortium: MemoryConsortium) -> None:

@@ -12,7 +12,7 @@ from evidence_figures import dice_summary, summary
 from evidence_runs import beside_headline, run_of, runs_of
 from evidence_tables import measure, tables
 
-from peer_client.personal.ledger_figures import CANDIDATES
+from peer_client.rounds.ledger_figures import CANDIDATES
 
 PATIENTS = 40
 

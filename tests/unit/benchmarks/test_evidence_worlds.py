@@ -13,7 +13,7 @@ from evidence_parts import View
 from evidence_worlds import cut, mislabelled, seen
 
 from peer_client.ct.cohort import UNLABELLED, SliceSet
-from peer_client.hospital import training_slices
+from peer_client.serving.local_training import training_slices
 
 SIZE = 8
 

@@ -51,7 +51,7 @@ def test_settings_are_read_with_the_files_beside_them(tmp_path: Path) -> None:
     ],
 )
 def test_settings_that_are_not_complete_are_refused(tmp_path: Path, settings: object) -> None:
-    with pytest.raises(serve.SettingsError):
+    with pytest.raises(serve.ServiceSettingsError):
         serve.read_settings(write(tmp_path, settings))
 
 

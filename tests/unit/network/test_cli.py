@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from network.cli import main
+from network.fabric.binaries import build_name
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -54,6 +55,16 @@ def test_error_is_json_for_programs(run) -> None:
     assert json.loads(found.stdout)["error"] == 14
 
 
+def test_output_that_is_a_folder_is_no_full_disk(run, tmp_path: Path) -> None:
+    run("init")
+
+    found = run("profile", "ucsd", "--output", str(tmp_path))
+
+    assert found.exit_code == 96
+    assert "Is a directory" in found.stderr
+    assert "space" not in found.stderr
+
+
 def test_init_then_env_and_profile(run, tmp_path: Path) -> None:
     assert run("init", "--port-base", "20000").exit_code == 0
 
@@ -95,7 +106,7 @@ def test_unwritable_root_is_a_sentence(run, tmp_path: Path) -> None:
 
     found = run("init", "--root", str(tmp_path / "file" / "root"))
 
-    assert found.exit_code == 10
+    assert found.exit_code == 96
     assert "Not a directory" in found.stderr
 
 
@@ -104,7 +115,8 @@ def test_down_without_an_answer_deletes_nothing(run, tmp_path: Path) -> None:
 
     refused = run("down", input="n\n")
 
-    assert refused.exit_code == 1
+    assert refused.exit_code == 130
+    assert "stopped" in refused.stderr
     assert (tmp_path / "root" / "ucsd" / "ca" / "ca.key").exists()
     assert run("down", "--yes").exit_code == 0
     assert list((tmp_path / "root").iterdir()) == []
@@ -115,7 +127,7 @@ def test_prune_deletes_logs_of_stopped_nodes_and_old_builds_alone(
 ) -> None:
     cache = tmp_path / "cache" / "capsule-consortium"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for name in ("fabric-3.1.1", "fabric-2.5.9", "building-fabric-fresh"):
+    for name in (build_name(), "fabric-3.1.1-01234567", "fabric-2.5.9", "building-fabric-fresh"):
         (cache / name).mkdir(parents=True)
         (cache / name / "peer").write_bytes(b"x" * 1000)
     run("init")
@@ -125,11 +137,10 @@ def test_prune_deletes_logs_of_stopped_nodes_and_old_builds_alone(
 
     found = json.loads(run("prune", "--json").stdout)
 
-    assert found == {"removed": [str(log), str(cache / "fabric-2.5.9")], "freed_bytes": 1009}
-    assert sorted(path.name for path in cache.iterdir()) == [
-        "building-fabric-fresh",
-        "fabric-3.1.1",
-    ]
+    old = {str(cache / "fabric-3.1.1-01234567"), str(cache / "fabric-2.5.9")}
+    assert set(found["removed"]) == {str(log), *old}
+    assert found["freed_bytes"] == 2009
+    assert {path.name for path in cache.iterdir()} == {"building-fabric-fresh", build_name()}
 
 
 def test_default_root_follows_xdg(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,8 @@ import pytest
 from chaincode.records.errors import StudyFinishedError, StudyNotInForceError
 from peer_client import client
 from peer_client.errors import NotOfStudyError, RoundsAbandonedError, SettingsError
-from peer_client.round import HospitalRound, RoundOutcome
-from peer_client.study import StudyState, propose
+from peer_client.rounds.round import HospitalRound, RoundOutcome
+from peer_client.studies.study import StudyState, propose
 from tests.support.hospitals import MSPS, MemoryConsortium, small_study
 
 
@@ -98,7 +98,7 @@ def test_following_counts_rounds_with_a_result(
     consortium.agree()
     ending(monkeypatch, ["PUBLISHED", "ABANDONED", "REJECTED"])
 
-    ends = [each.state for each in client.follow(consortium.desk(MSPS[0]), 2)]
+    ends = [each.state for each in client.follow(consortium.context(MSPS[0]), 2)]
 
     assert ends == ["PUBLISHED", "ABANDONED", "REJECTED"]
 
@@ -110,4 +110,4 @@ def test_three_abandoned_rounds_in_a_row_stop_a_client(
     ending(monkeypatch, ["ABANDONED"] * 3)
 
     with pytest.raises(RoundsAbandonedError, match="nobody came"):
-        list(client.follow(consortium.desk(MSPS[0]), 5))
+        list(client.follow(consortium.context(MSPS[0]), 5))

@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from chaincode.contract.gate import Decision, decide
+from chaincode.contract.gate import GateDecision, decide
 from chaincode.records.errors import GateUndecidedError, TooFewConfirmationsError
 from chaincode.records.round import Confirmation
 from tests.unit.chaincode.contract.played import MSPS, make_study
@@ -23,7 +23,7 @@ def confirmations(*votes: tuple[str, int] | None) -> dict[str, Confirmation]:
     }
 
 
-def decided(*votes: tuple[str, int] | None, over: bool = False, active: int = 4) -> Decision:
+def decided(*votes: tuple[str, int] | None, over: bool = False, active: int = 4) -> GateDecision:
     return decide(STUDY, MSPS[:active], confirmations(*votes), deadline_over=over)
 
 
@@ -49,7 +49,7 @@ def test_no_confirmation_waits_for_the_deadline_and_then_rejects() -> None:
     with pytest.raises(TooFewConfirmationsError):
         decided()
 
-    assert decided(over=True) == Decision("", "0 equal model digests, 3 were needed")
+    assert decided(over=True) == GateDecision("", "0 equal model digests, 3 were needed")
 
 
 def test_digests_that_can_no_longer_agree_reject_before_the_deadline() -> None:

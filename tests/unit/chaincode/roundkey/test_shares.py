@@ -17,7 +17,7 @@ from chaincode.roundkey.parameters import (
     RoundParameters,
     derive,
 )
-from chaincode.roundkey.shares import RoundKeyError
+from chaincode.roundkey.shares import AggregateKeyError
 
 
 class SummedRound:
@@ -91,7 +91,7 @@ def test_t_minus_one_share_sums_give_something_that_is_not_short() -> None:
     for points in combinations(range(1, 6), played.parameters.threshold - 1):
         guess = shares.interpolate({point: played.share_sums[point] for point in points})
 
-        with pytest.raises(RoundKeyError, match="at most"):
+        with pytest.raises(AggregateKeyError, match="at most"):
             played.check(guess)
 
 
@@ -108,7 +108,7 @@ def test_a_short_key_that_is_off_by_one_in_one_place_is_refused(place: int, step
     key = played.key.copy()
     key[place] -= step if abs(key[place] - step) <= 4 * NOISE_BOUND else -step
 
-    with pytest.raises(RoundKeyError, match="does not open the sum of the key checks"):
+    with pytest.raises(AggregateKeyError, match="does not open the sum of the key checks"):
         played.check(key)
 
 
@@ -117,7 +117,7 @@ def test_a_key_beyond_the_contributors_bound_is_refused_before_anything_else() -
     key = played.key.copy()
     key[0] = 4 * NOISE_BOUND + 1
 
-    with pytest.raises(RoundKeyError, match="at most 168"):
+    with pytest.raises(AggregateKeyError, match="at most 168"):
         played.check(key)
 
 
@@ -192,7 +192,7 @@ def test_no_choice_of_senders_gives_a_key_where_too_many_lie() -> None:
     played.shift(1, 0, 5)
     played.shift(2, 0, 7)
 
-    with pytest.raises(RoundKeyError, match="none of the choices"):
+    with pytest.raises(AggregateKeyError, match="none of the choices"):
         played.find()
 
 
@@ -200,13 +200,13 @@ def test_fewer_than_t_share_sums_are_not_searched() -> None:
     played = SummedRound(4)
     played.share_sums = {point: played.share_sums[point] for point in (1, 2)}
 
-    with pytest.raises(RoundKeyError, match="2 share sums; 3 are needed"):
+    with pytest.raises(AggregateKeyError, match="2 share sums; 3 are needed"):
         played.find()
 
 
 @pytest.mark.parametrize("points", [(1, 1, 2), (0, 1, 2), (1, 2, SHARE_PRIME)])
 def test_points_outside_the_field_or_repeated_are_refused(points: tuple[int, ...]) -> None:
-    with pytest.raises(RoundKeyError, match="evaluation points"):
+    with pytest.raises(AggregateKeyError, match="evaluation points"):
         shares.lagrange_weights(points)
 
 
@@ -228,7 +228,7 @@ def test_evaluation_reaches_the_share_of_a_point_that_did_not_send() -> None:
     ],
 )
 def test_a_malformed_share_sum_is_refused(content: bytes, reason: str) -> None:
-    with pytest.raises(RoundKeyError, match=reason):
+    with pytest.raises(AggregateKeyError, match=reason):
         shares.read_share_sum(content)
 
 
@@ -241,9 +241,9 @@ def test_share_sums_and_keys_survive_their_encoding() -> None:
 
 
 def test_a_key_that_does_not_fit_its_encoding_is_refused() -> None:
-    with pytest.raises(RoundKeyError, match="32760"):
+    with pytest.raises(AggregateKeyError, match="32760"):
         shares.write_round_key(np.full(RING_DEGREE, 32761, np.int64))
-    with pytest.raises(RoundKeyError, match="8192 bytes"):
+    with pytest.raises(AggregateKeyError, match="8192 bytes"):
         shares.read_round_key(bytes(10))
 
 

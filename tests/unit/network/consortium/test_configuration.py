@@ -19,7 +19,7 @@ from network.consortium.genesis import OrderingSettings, channel_configuration
 from network.consortium.lifecycle import CommittedDefinition, wanted_definition
 from network.consortium.member import MemberDirectory
 from network.consortium.nodes import nodes_of
-from network.consortium.ordering import Ordering, read_ordering
+from network.consortium.ordering import OrderingService, read_ordering
 from network.consortium.package import build_package
 from network.consortium.policies import hospital_collections
 from network.consortium.topology import Topology
@@ -72,16 +72,34 @@ def test_tls_is_mutual_at_peers_and_admin_ports_and_on_everywhere_off_loopback(
     general = found["orderer"]["General"]["TLS"]
     # With it, an ordering node that fell behind cannot fetch blocks (Fabric v3.1.1).
     assert (general["Enabled"], general["ClientAuthRequired"]) == (True, False)
-    admin = found["orderer"]["Admin"]
-    assert admin["TLS"]["ClientAuthRequired"] is True
-    assert admin["TLS"]["ClientRootCAs"] == [str(ucsd.tls_root)]
     for address in (
-        admin["ListenAddress"],
+        found["orderer"]["Admin"]["ListenAddress"],
         found["peer"]["operations"]["listenAddress"],
         found["peer"]["peer"]["chaincodeListenAddress"],
         found["orderer"]["Operations"]["ListenAddress"],
     ):
         assert address.startswith("127.0.0.1:")
+
+
+def test_admin_and_operations_ports_take_the_members_own_certificates_alone(
+    ucsd: MemberDirectory,
+) -> None:
+    found = written(ucsd)
+
+    peer = found["peer"]["operations"]["tls"]
+    assert (peer["enabled"], peer["clientAuthRequired"]) == (True, True)
+    assert peer["clientRootCAs"]["files"] == [str(ucsd.tls_root)]
+    for endpoint in ("Admin", "Operations"):
+        tls = found["orderer"][endpoint]["TLS"]
+        assert (tls["Enabled"], tls["ClientAuthRequired"]) == (True, True)
+        assert tls["ClientRootCAs"] == [str(ucsd.tls_root)]
+
+
+def test_profilers_of_peer_and_ordering_node_are_off(ucsd: MemberDirectory) -> None:
+    found = written(ucsd)
+
+    assert found["peer"]["peer"]["profile"] == {"enabled": False}
+    assert found["orderer"]["General"]["Profile"] == {"Enabled": False}
 
 
 def test_values_that_cost_a_minute_or_an_hour_by_default_are_set(ucsd: MemberDirectory) -> None:
@@ -196,8 +214,10 @@ def config_block(kind: str, msps: list[str]) -> bytes:
 
 
 def test_ordering_is_read_from_a_configuration_block() -> None:
-    assert read_ordering(config_block("BFT", ["B", "A", "A"])) == Ordering("BFT", ("A", "A", "B"))
-    assert read_ordering(config_block("etcdraft", [])) == Ordering("etcdraft", ())
+    assert read_ordering(config_block("BFT", ["B", "A", "A"])) == OrderingService(
+        "BFT", ("A", "A", "B")
+    )
+    assert read_ordering(config_block("etcdraft", [])) == OrderingService("etcdraft", ())
 
 
 @pytest.mark.parametrize("block", [b"", b"\xff", common_pb2.Block().SerializeToString()])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
 from network.consortium.channel import wait_until
 from network.consortium.errors import AddressError, NodeNotReadyError, PortInUseError
 from network.consortium.health import Metrics, Operations
+from network.consortium.member import MemberDirectory
 from network.consortium.ports import check_free, is_listening
 
 
@@ -49,8 +51,8 @@ def test_metrics_are_found_by_name_and_labels() -> None:
     assert metrics.value("ledger_blockchain_height", channel="c") is None
 
 
-def test_node_that_does_not_answer_is_not_healthy() -> None:
-    operations = Operations(1, timeout_s=0.2)
+def test_node_that_does_not_answer_is_not_healthy(founded: Path) -> None:
+    operations = Operations(MemberDirectory(founded / "ucsd"), 1, timeout_s=0.2)
 
     assert not operations.is_healthy()
     assert operations.version() == ""

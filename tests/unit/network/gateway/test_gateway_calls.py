@@ -9,6 +9,7 @@ import pytest
 
 from network.errors import NetworkError
 from network.gateway import (
+    ClockError,
     CommitError,
     CommitStatusError,
     EndorseError,
@@ -397,3 +398,37 @@ def test_large_results_pass(network: Network) -> None:
     peer.chaincode = lambda args: Result(payload=bytes(9_000_000))
 
     assert len(network.connect().contract(CHAINCODE).evaluate("chunk")) == 9_000_000
+
+
+#: A peer of Fabric 3.1.1 said so to a client an hour behind; the others say it after a prefix.
+OFF_CLOCK = (
+    "request unauthorized due to incorrect timestamp 2026-12-01T10:27:28Z, peer time "
+    "2026-12-01T11:27:28Z, peer.authentication.timewindow 30s"
+)
+
+
+@pytest.mark.parametrize("call", ["Evaluate", "Endorse"])
+def test_a_clock_that_is_off_is_named_at_once_with_whose_and_how_far(
+    network: Network, call: str
+) -> None:
+    peer = network.add()
+    details = (
+        ("ucsd:1", "ucsdMSP", OFF_CLOCK),
+        ("north:1", "northMSP", f"rpc error: code = Unknown desc = {OFF_CLOCK}"),
+    )
+    peer.script(call, Failure(ABORTED, "failed, see attached details", details))
+    contract = network.connect().contract(CHAINCODE)
+
+    with pytest.raises(ClockError, match="3600 s behind that of ucsdMSP, 3600 s behind") as raised:
+        (contract.evaluate if call == "Evaluate" else contract.submit)("vote")
+
+    assert raised.value.ahead_s == {"ucsdMSP": -3600.0, "northMSP": -3600.0}
+    assert len(peer.made(call)) == 1
+
+
+def test_a_peer_asked_directly_names_a_clock_that_is_off(network: Network) -> None:
+    peer = network.add()
+    peer.script("ProcessProposal", Failure(grpc.StatusCode.UNKNOWN, OFF_CLOCK))
+
+    with pytest.raises(ClockError, match="3600 s behind"):
+        network.connect().height()

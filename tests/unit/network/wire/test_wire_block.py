@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from network.errors import CertificateError, MalformedBytesError
-from network.wire.block import NOT_VALIDATED, Write, check_link, encode_header, read_block
+from network.wire.block import check_link, encode_header, read_block
 from network.wire.block_signature import Consenter, bft_quorum, check_signatures, read_consenters
 from network.wire.proposal import build_proposal
+from network.wire.row import NOT_VALIDATED, KeyWrite
 from network.wire.transaction import read_result
 from tests.support.certificate_authority import NOW, Authority
 from tests.support.fake_chain import MVCC, FakeChain, Orderer, Result, der_header, endorse
@@ -85,8 +86,8 @@ def test_a_row_says_who_called_what_when_and_what_it_wrote() -> None:
     assert row.endorser_msps == ("AMSP", "CMSP")
     assert (row.event_name, row.event_payload) == ("round.open", b"{}")
     assert row.writes == (
-        Write("federation", "\x00round\x00lungs\x00", b"1", False),
-        Write("federation", "b", b"", False),
+        KeyWrite("federation", "\x00round\x00lungs\x00", b"1", False),
+        KeyWrite("federation", "b", b"", False),
     )
     (private,) = row.private_writes
     assert (private.namespace, private.collection) == ("federation", "updates_AMSP")

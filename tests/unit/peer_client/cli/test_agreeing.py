@@ -19,10 +19,10 @@ from peer_client.errors import (
     SettingsError,
     StudyClaimError,
 )
-from peer_client.lineage import initial_model
-from peer_client.store import ModelState, StudyStore
-from peer_client.study import list_studies, read_study
-from peer_client.study_file import initial_shared, read_plan, study_of
+from peer_client.rounds.lineage import initial_model
+from peer_client.storage.study_store import ModelState, StudyStore
+from peer_client.studies.study import list_studies, read_study
+from peer_client.studies.study_file import initial_shared, read_plan, study_of
 from peer_client.update import first_scales, model_digest
 from tests.support.hospitals import MSPS, MemoryConsortium
 from tests.support.members import run_as
@@ -65,7 +65,7 @@ def on_ledger(consortium: MemoryConsortium) -> list[str]:
 def test_a_proposal_is_shown_and_asked_for(consortium: MemoryConsortium, study: Commands) -> None:
     refused = study.propose(answer="n\n")
 
-    assert refused.exit_code == 1
+    assert refused.exit_code == 130
     assert "safe against 1 hospital that cheats" in refused.stdout
     assert on_ledger(consortium) == []
     assert consortium.agreement(FIRST).approved("lesions") is None
@@ -149,7 +149,7 @@ def test_the_text_is_approved_that_was_shown_and_its_digest_kept_here(
     sha256 = read_study(consortium.ledger(FIRST), "lesions").terms.sha256
 
     refused = study(SECOND, "approve", "lesions", answer="n\n")
-    assert refused.exit_code == 1
+    assert refused.exit_code == 130
     assert consortium.agreement(SECOND).approved("lesions") is None
     approved = study(SECOND, "approve", "lesions", answer="y\n")
 
@@ -213,7 +213,7 @@ def test_a_proposal_is_withdrawn_once_and_asked_for(
 ) -> None:
     study.propose("--yes")
 
-    assert study(FIRST, "withdraw", "lesions", answer="n\n").exit_code == 1
+    assert study(FIRST, "withdraw", "lesions", answer="n\n").exit_code == 130
     withdrawn = study(FIRST, "withdraw", "lesions", answer="y\n")
 
     assert withdrawn.exit_code == 0, withdrawn.output
@@ -236,7 +236,7 @@ def later(consortium: MemoryConsortium) -> tuple[StudyStore, ModelState]:
     weights[:400] = 0
     terms = replace(terms, study="later", initial_model_sha256=model_digest(weights))
     consortium.study = terms
-    from peer_client.study import propose
+    from peer_client.studies.study import propose
 
     propose(ledger, terms, consortium.agreement(FIRST), now_s=consortium.clock())
     model = initial_model(terms, weights)

@@ -50,7 +50,7 @@ def test_a_change_is_shown_as_was_and_is_and_kept_when_a_person_says_so(
     for result in (shown, refused):
         assert f"was  3 of the peers of {', '.join(MSPS)}" in result.stdout
         assert f"is   4 of the peers of {', '.join(MSPS)}" in result.stdout
-    assert refused.exit_code == 1
+    assert refused.exit_code == 130
     assert consortium.agreement(MSP).pinned() != consortium.channel.facts
     accepted = channel("accept", answer="y\n")
     assert accepted.exit_code == 0, accepted.output

@@ -41,7 +41,7 @@ def test_a_decision_is_asked_for_and_kept(
     parent = consortium.study.initial_model_sha256
 
     refused = run(consortium, monkeypatch, answer="n\n")
-    assert refused.exit_code == 1
+    assert refused.exit_code == 130
     assert consortium.store(MSPS[0]).accepted() == {}
     accepted = run(consortium, monkeypatch, answer="y\n")
 

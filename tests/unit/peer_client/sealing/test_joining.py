@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from peer_client.memory_identity import MemoryMember, new_member
-from peer_client.sealing import JoinSignatureError, joining, sign_join, verify_join
+from peer_client.ledgers.memory_identity import MemoryMember, new_member
+from peer_client.sealing import SealingKeySignatureError, joining, sign_join, verify_join
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
@@ -77,7 +77,7 @@ def test_signed_join_gives_the_proved_hospital(member: MemoryMember) -> None:
 def test_signature_for_anything_else_is_refused(member: MemoryMember, name: str, value) -> None:
     signature = Join(member).sign()
 
-    with pytest.raises(JoinSignatureError, match="is not signed by it"):
+    with pytest.raises(SealingKeySignatureError, match="is not signed by it"):
         Join(member, **{name: value}).verify(signature)
 
 
@@ -92,7 +92,7 @@ def test_a_join_signed_with_another_key_of_the_hospital_is_refused(
     other = new_member("NorthMSP", NOW, role=role, acts_for_hospital=acts_for_hospital)
     join = Join(other)
 
-    with pytest.raises(JoinSignatureError, match="NorthMSP in round 1 is not signed by it"):
+    with pytest.raises(SealingKeySignatureError, match="NorthMSP in round 1 is not signed by it"):
         join.verify(join.sign())
 
 
@@ -109,21 +109,21 @@ def test_certificate_of_another_authority_is_refused(member: MemoryMember) -> No
     stranger = new_member("NorthMSP", NOW)
     join = Join(stranger)
 
-    with pytest.raises(JoinSignatureError, match="was not issued"):
+    with pytest.raises(SealingKeySignatureError, match="was not issued"):
         join.verify(join.sign(), roots=(member.root_pem,))
 
 
 def test_no_roots_at_all_is_a_refusal(member: MemoryMember) -> None:
     join = Join(member)
 
-    with pytest.raises(JoinSignatureError):
+    with pytest.raises(SealingKeySignatureError):
         join.verify(join.sign(), roots=())
 
 
 def test_certificate_out_of_its_time_is_refused(member: MemoryMember) -> None:
     join = Join(member)
 
-    with pytest.raises(JoinSignatureError, match="in force"):
+    with pytest.raises(SealingKeySignatureError, match="in force"):
         join.verify(join.sign(), at=NOW + timedelta(days=20_000))
 
 
@@ -133,11 +133,11 @@ def test_bytes_that_are_no_certificate_are_refused(
 ) -> None:
     join = Join(member)
 
-    with pytest.raises(JoinSignatureError):
+    with pytest.raises(SealingKeySignatureError):
         join.verify(join.sign(), certificate=certificate)
 
 
 @pytest.mark.parametrize("signature", [b"", b"\x30", bytes(72)])
 def test_bytes_that_are_no_signature_are_refused(member: MemoryMember, signature: bytes) -> None:
-    with pytest.raises(JoinSignatureError):
+    with pytest.raises(SealingKeySignatureError):
         Join(member).verify(signature)

@@ -15,10 +15,10 @@ from chaincode.roundkey.parameters import MODULUS, NOISE_BOUND, RING_DEGREE, der
 from peer_client.sealing import (
     Joined,
     OpeningError,
+    OwnShareSum,
     RoundTranscript,
     SealingInputError,
     ShareRefusedError,
-    ShareSum,
     Unopened,
     open_boxes,
     open_sum,
@@ -317,7 +317,7 @@ def test_an_answer_is_exactly_8192_bytes() -> None:
         sealing_key=played.keys["H002MSP"],
     )
 
-    assert isinstance(found, ShareSum)
+    assert isinstance(found, OwnShareSum)
     assert len(found.content) == 8192
 
 

@@ -63,9 +63,9 @@ def test_scales_of_the_next_round_follow_from_this_one() -> None:
 
 
 def test_a_weight_that_is_not_finite_is_refused() -> None:
-    from peer_client.update import WeightManifestError
+    from peer_client.update import WeightListError
 
     after = updates()
     after["b"][3] = np.nan
-    with pytest.raises(WeightManifestError):
+    with pytest.raises(WeightListError):
         PlainAverage(WEIGHTS, MASKS, 8, np.random.default_rng(0)).apply(BEFORE, after)

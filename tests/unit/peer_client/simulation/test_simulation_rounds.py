@@ -21,13 +21,13 @@ from chaincode.records.study import (
     Weight,
     weights_digest,
 )
-from peer_client.desk import TrainingProgress, TrainingTask
-from peer_client.ledger import OrderingClaim
+from peer_client.ledgers.ledger import OrderingClaim
+from peer_client.rounds.context import TrainingProgress, TrainingTask
 from peer_client.simulation import rounds as simulation_rounds
 from peer_client.simulation.memory_rounds import memory_rounds
 from peer_client.simulation.rounds import SimulatedHospital, plain_rounds
 from peer_client.simulation.study import CHANNEL, continued
-from peer_client.store import ModelState, StudyStore
+from peer_client.storage.study_store import ModelState, StudyStore
 from peer_client.update import first_scales, model_digest
 
 WEIGHTS = (

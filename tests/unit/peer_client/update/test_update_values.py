@@ -13,7 +13,7 @@ from chaincode.records.study import Weight
 from peer_client.update import (
     ClipRangeError,
     SharedTensor,
-    WeightManifestError,
+    WeightListError,
     apply_update,
     dequantise_mean,
     first_scales,
@@ -254,7 +254,7 @@ def test_difference_and_its_digest_are_of_the_exact_bits() -> None:
     ],
 )
 def test_weights_that_do_not_fit_are_refused(before, after, reason: str) -> None:
-    with pytest.raises(WeightManifestError, match=reason):
+    with pytest.raises(WeightListError, match=reason):
         weight_difference(before, after)
 
 
@@ -278,18 +278,18 @@ def test_scales_that_are_missing_or_not_positive_are_refused(scales: list[float]
 
 
 def test_values_that_are_too_few_or_not_finite_are_refused() -> None:
-    with pytest.raises(WeightManifestError, match="4 values"):
+    with pytest.raises(WeightListError, match="4 values"):
         _quantise(_change(0, 0, 0, 0))
-    with pytest.raises(WeightManifestError, match="not finite"):
+    with pytest.raises(WeightListError, match="not finite"):
         _quantise(_change(0, 0, 0, 0, np.nan))
 
 
 def test_a_model_that_would_not_be_finite_is_refused() -> None:
-    with pytest.raises(WeightManifestError, match="would not be finite"):
+    with pytest.raises(WeightListError, match="would not be finite"):
         apply_update(_change(3e38), np.array([3e38]))
-    with pytest.raises(WeightManifestError, match="shape"):
+    with pytest.raises(WeightListError, match="shape"):
         apply_update(_change(1, 2), np.array([0.0]))
-    with pytest.raises(WeightManifestError, match="float64"):
+    with pytest.raises(WeightListError, match="float64"):
         apply_update(_change(1), _change(1))
 
 

@@ -1,0 +1,1 @@
+"""What an auditor proves from blocks alone: records, sums and every model."""

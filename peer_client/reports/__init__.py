@@ -1,0 +1,1 @@
+"""Folders and tables that show what a study did and where it stands."""

@@ -1,0 +1,1 @@
+"""What a hospital's client keeps on its own disk between two moments."""

@@ -1,0 +1,1 @@
+"""What hospitals agree to: the study, the channel it runs on, and the words it is shown in."""
