@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,15 @@ if TYPE_CHECKING:
 
 
 @click.command("import")
-@click.argument("source", type=click.Path(exists=True, path_type=Path))
-@click.argument("dest", type=click.Path(path_type=Path))
+@click.argument("paths", metavar="[SOURCE] DEST", nargs=-1, required=True,
+                type=click.Path(path_type=Path))  # fmt: skip
+@click.option("--dicomweb", "url", metavar="URL",
+              help="Import from this DICOMweb server in place of SOURCE.")  # fmt: skip
+@click.option(
+    "--query", "queries", multiple=True, metavar="KEYWORD=VALUE",
+    help="Only the server's studies that match, e.g. StudyDate=20250101-20251231. May be given "
+    "several times.",
+)  # fmt: skip
 @click.option(
     "--labels", "labels_file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="CSV file with `patient` or `accession`, and `label`, `fold` or `split`.",
@@ -33,8 +41,9 @@ if TYPE_CHECKING:
 @click.pass_obj
 def import_(
     member: Path | None,
-    source: Path,
-    dest: Path,
+    paths: tuple[Path, ...],
+    url: str | None,
+    queries: tuple[str, ...],
     labels_file: Path | None,
     part: str,
     wanted: tuple[str, ...],
@@ -42,6 +51,9 @@ def import_(
     as_json: bool,
 ) -> None:
     """Make the data folder DEST from SOURCE, an export of a PACS as it comes.
+
+    With --dicomweb the studies come from a server; a bearer token is taken from the environment
+    variable HOSPITAL_DICOMWEB_TOKEN.
 
     Folders may be nested, and hold several patients, studies and series, a DICOMDIR, localizers,
     reports, previews. Of each study one axial CT reconstruction is taken: an original one that
@@ -56,23 +68,47 @@ def import_(
     from peer_client.pacs.patients_table import read_patients_table
     from peer_client.pacs.pseudonyms import key_in
 
+    if len(paths) != (2 if url is None else 1):
+        raise click.UsageError("give SOURCE and DEST, or --dicomweb URL and DEST")
+    if queries and url is None:
+        raise click.UsageError("--query is for --dicomweb")
+    dest = paths[-1]
+    if url is None and not paths[0].exists():
+        raise click.UsageError(f"{paths[0]} does not exist")
     if member is None:
         raise SettingsError("no member was named: give --member or set HOSPITAL_MEMBER")
     table = read_patients_table(labels_file) if labels_file is not None else None
-    found = import_export(
-        source,
-        dest,
-        key_in(MemberDirectory(member).client_path),
-        part=part,
-        table=table,
-        wanted=wanted,
-        add=add,
-        told=Stages(),
-    )
+    pseudonyms = key_in(MemberDirectory(member).client_path)
+    told = Stages()
+    if url is None:
+        found = import_export(
+            paths[0], dest, pseudonyms, part=part, table=table, wanted=wanted, add=add, told=told
+        )
+    else:
+        from peer_client.pacs.dicomweb import TOKEN_VARIABLE, DicomwebServer, import_from_server
+
+        found = import_from_server(
+            DicomwebServer(url, os.environ.get(TOKEN_VARIABLE)),
+            dest,
+            pseudonyms,
+            part=part,
+            query=dict(_query(each) for each in queries),
+            table=table,
+            wanted=wanted,
+            add=add,
+            told=told,
+        )
     if as_json:
         print_json({**found.to_json(), "folder": str(dest)})
         return
     _print(found, dest)
+
+
+def _query(text: str) -> tuple[str, str]:
+    keyword, equals, value = text.partition("=")
+    if not (keyword.isalnum() and equals and value):
+        raise click.UsageError(f"--query is {text!r}; write KEYWORD=VALUE")
+    return keyword, value
 
 
 def _print(found: Import, dest: Path) -> None:

@@ -113,6 +113,36 @@ def import_export(
         DataFolderError: The export cannot be read.
         CacheError: The target cannot be written.
     """
+    found = import_some(
+        source, target, pseudonyms, part=part, table=table, wanted=wanted, add=add, told=told
+    )
+    check_any(found, str(source))
+    return found
+
+
+def check_any(found: Import, source: str) -> None:
+    """Refuse an export of which nothing was imported.
+
+    Raises:
+        ExportError: Nothing was.
+    """
+    if not found.volumes:
+        first = f": {found.passed_over[0]}" if found.passed_over else ""
+        raise ExportError(f"{source} holds no axial CT series that can be read{first}")
+
+
+def import_some(
+    source: Path,
+    target: Path,
+    pseudonyms: Pseudonyms,
+    *,
+    part: str,
+    table: PatientsTable | None = None,
+    wanted: Sequence[str] = (),
+    add: bool = False,
+    told: Told = lambda *_: None,
+) -> Import:
+    """Import what there is to import, which may be nothing; see `import_export`."""
     kept = _kept_rows(target, add=add)
     instances, passed = look_at(
         source, leave_out=target, progress=lambda done, total: told("files looked at", done, total)
@@ -145,11 +175,9 @@ def import_export(
                 )
             )
         told("studies written", number, len(studies))
-    if not volumes:
-        first = f": {passed[0]}" if passed else ""
-        raise ExportError(f"{source} holds no axial CT series that can be read{first}")
-    _check_folds([*kept.values(), *rows.values()])
-    _write_index(target, [*(kept | rows).values()])
+    if rows:
+        _check_folds([*kept.values(), *rows.values()])
+        _write_index(target, [*(kept | rows).values()])
     return Import(
         volumes=tuple(volumes),
         passed_over=tuple(passed),
