@@ -43,7 +43,8 @@ class Orthanc:
 def running_orthanc(folder: Path) -> Iterator[Orthanc]:
     """Start a server with its files in a folder; a missing program or plug-in fails."""
     program = shutil.which("Orthanc")
-    assert program and PLUGIN.exists(), "apt-get install orthanc orthanc-dicomweb"
+    assert program, "apt-get install orthanc"
+    assert PLUGIN.exists(), "apt-get install orthanc-dicomweb"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
