@@ -36,6 +36,8 @@ _JPEG_2000: Final = (JPEG2000, JPEG2000Lossless, HTJ2K, HTJ2KLossless, HTJ2KLoss
 UNPACKED: Final = frozenset((*_JPEG, *_JPEG_LS, *_JPEG_2000))
 #: Frame headers of JPEG: all but DHT, JPG and DAC; and that of JPEG-LS.
 _FRAME_MARKERS: Final = frozenset((*range(0xC0, 0xD0), 0xF7)) - {0xC4, 0xC8, 0xCC}
+_JPEG_BEGIN: Final = b"\xff\xd8"
+_JPEG_END: Final = b"\xff\xd9"
 _J2K_BEGIN: Final = b"\xff\x4f\xff\x51"
 #: Where a codestream may begin in a frame: some programs write the boxes of a .jp2 file before it.
 _J2K_BOXES_MAX: Final = 1024
@@ -71,7 +73,7 @@ def unpacked(frame: bytes, syntax: str, shape: tuple[int, int]) -> tuple[NDArray
         size, bits = _j2k_size(frame)
         decode = imagecodecs.jpeg2k_decode
     else:
-        size, bits = _jpeg_size(frame)
+        size, bits, frame = _jpeg_header(frame)
         decode = imagecodecs.jpegls_decode if syntax in _JPEG_LS else imagecodecs.jpeg8_decode
     if size != shape:
         raise CodestreamError(
@@ -118,24 +120,35 @@ def unpacked_run_lengths(
     return np.frombuffer(values, dtype).reshape(shape)
 
 
-def _jpeg_size(frame: bytes) -> tuple[tuple[int, int], int]:
-    """Return rows and columns and the bits of a sample that a JPEG frame header gives."""
-    if not frame.startswith(b"\xff\xd8"):
+def _jpeg_header(frame: bytes) -> tuple[tuple[int, int], int, bytes]:
+    """Read what a JPEG or JPEG-LS frame header gives.
+
+    Returns:
+        Rows and columns; the bits of a sample; the stream without the segments of applications and
+        comments before that header. A decoder must not see those: the one of SPIFF (APP8,
+        ISO 10918-3, F) gives a size of its own, for which it would make room.
+    """
+    if not frame.startswith(_JPEG_BEGIN):
         raise CodestreamError("it is no JPEG stream")
     place = 2
+    kept = [_JPEG_BEGIN]
     while place + 10 <= len(frame) and frame[place] == 0xFF:
         marker = frame[place + 1]
         if marker == 0xFF:  # fill bytes
             place += 1
-        elif marker in _FRAME_MARKERS:
+            continue
+        if marker in _FRAME_MARKERS:
             bits, rows, columns, components = struct.unpack_from(">BHHB", frame, place + 4)
             if components != 1:
                 raise CodestreamError(f"it has {components} components, grey has 1")
-            return (int(rows), int(columns)), int(bits)
-        elif 0xD0 <= marker <= 0xD8 or marker == 0x01:  # markers without a segment
-            place += 2
-        else:
-            place += 2 + int(struct.unpack_from(">H", frame, place + 2)[0])
+            # CharLS looks for the end of a stream that was cut off behind its last byte.
+            kept += [frame[place:], _JPEG_END]
+            return (int(rows), int(columns)), int(bits), b"".join(kept)
+        bare = 0xD0 <= marker <= 0xD8 or marker == 0x01  # markers without a segment
+        end = place + 2 + (0 if bare else int(struct.unpack_from(">H", frame, place + 2)[0]))
+        if not (0xE0 <= marker <= 0xEF or marker == 0xFE):
+            kept.append(frame[place:end])
+        place = end
     raise CodestreamError("it has no frame header")
 
 

@@ -309,7 +309,7 @@ def _counts(items: Sequence[Item], slices: Slices, sides: Sequence[str]) -> tupl
 
 
 def _pairs(items: Sequence[Item], slices: Slices, sides: Sequence[str]) -> tuple[Pair, ...]:
-    """Return each picture that has its like in a split before its own."""
+    """Pair each picture with the nearest one of another split, where they are nearly the same."""
     side_of = np.array(sides)
     pairs = []
     for number, side in enumerate(SPLITS):

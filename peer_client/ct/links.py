@@ -26,8 +26,10 @@ def check_links(folder: Path, path: Path) -> None:
         DataFolderError: It leads out of the folder, or in a circle.
     """
     try:
-        inside = path.resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError):  # a circle of links
+        target = path.resolve()
+        # A circle of links: Python up to 3.12 raises, later ones return a link.
+        inside = not target.is_symlink() and target.is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):
         inside = False
     if not inside:
         raise DataFolderError(f"{path} is a link that leads out of {folder}", _HINT)

@@ -311,7 +311,7 @@ def _check(
         raise VolumeError(f"{path} holds {dtype}, not grey levels")
     if min(shape[:3]) < 1:
         raise VolumeError(f"{path} has the shape {shape}")
-    check_volume_bytes(str(path), shape, 2)
+    check_volume_bytes(str(path), shape, max(dtype.itemsize, 2))
     if affine.shape != (4, 4) or not np.isfinite(affine).all():
         raise VolumeError(f"{path} has no usable affine")
     lengths = np.linalg.norm(affine[:3, :3], axis=0)

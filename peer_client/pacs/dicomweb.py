@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import ipaddress
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -31,6 +32,9 @@ TOKEN_VARIABLE: Final = "HOSPITAL_DICOMWEB_TOKEN"  # noqa: S105 - the name of a 
 #: As stored, so that nothing is packed anew on the way.
 _AS_STORED: Final = (("application/dicom", "*"),)
 _TIMEOUT_S: Final = 60
+_ATTEMPTS: Final = 3
+#: Studies asked for at a time.
+_PAGE: Final = 200
 #: More slices than any study of one visit has.
 INSTANCES_MAX: Final = 20_000
 _MODALITY: Final = "00080060"
@@ -77,19 +81,33 @@ class DicomwebServer:
             )
         except (TypeError, ValueError) as error:
             raise ExportError(f"{url} is not the address of a DICOMweb server") from error
+        self._client.set_http_retry_params(max_attempts=_ATTEMPTS, wait_exponential_multiplier=250)
 
     def studies(self, query: Mapping[str, str]) -> list[str]:
         """Return the StudyInstanceUIDs of studies with CT that match a query, in rising order."""
         filters = {"ModalitiesInStudy": "CT", **query}
-        found = self._asked(
-            lambda: self._client.search_for_studies(search_filters=filters, get_remaining=True)
-        )
-        return sorted({text for each in found if (text := _text(each, _STUDY))})
+        known: set[str] = set()
+        while True:
+            found = self._listed(
+                partial(
+                    self._client.search_for_studies,
+                    search_filters=filters,
+                    limit=_PAGE,
+                    offset=len(known),
+                ),
+                _STUDY,
+            )
+            new = {_text(each, _STUDY) for each in found} - known
+            known |= new
+            # A server that ignores the offset gives the same studies again and again.
+            if len(found) < _PAGE or not new:
+                return sorted(known)
 
     def series(self, study: str) -> list[FoundSeries]:
         """Return the series of a study."""
-        found = self._asked(
-            lambda: self._client.search_for_series(study, fields=["SeriesNumber", "Modality"])
+        found = self._listed(
+            partial(self._client.search_for_series, study, fields=["SeriesNumber", "Modality"]),
+            _SERIES,
         )
         return [
             FoundSeries(_text(each, _SERIES), _text(each, _NUMBER), _text(each, _MODALITY))
@@ -107,7 +125,16 @@ class DicomwebServer:
                 return
             yield one
 
-    def _asked(self, ask: Any) -> Any:
+    def _listed(self, ask: Callable[[], Any], identifier: str) -> list[Mapping[str, Any]]:
+        """Return a search's answer: a list of objects that have an identifier."""
+        found = self._asked(ask)
+        if not isinstance(found, list) or not all(
+            isinstance(each, dict) and _text(each, identifier) for each in found
+        ):
+            raise ExportError(f"{self.url} answers a search with what is not DICOMweb")
+        return found
+
+    def _asked(self, ask: Callable[[], Any]) -> Any:
         """Return a server's answer; what goes wrong on the way becomes a sentence."""
         try:
             return ask()
@@ -117,7 +144,7 @@ class DicomwebServer:
                 f"{self.url} answers with HTTP status {status}",
                 f"Check the address and the rights; a token is given in {TOKEN_VARIABLE}.",
             ) from error
-        except requests.RequestException as error:
+        except (requests.ConnectionError, requests.Timeout) as error:
             raise ExportError(
                 f"{self.url} cannot be reached ({type(error).__name__})",
                 "Check the address, and that this machine may reach the server.",
@@ -236,5 +263,6 @@ def _is_this_machine(host: str) -> bool:
 
 def _text(answer: Mapping[str, Any], tag: str) -> str:
     """Return the first value of an attribute in DICOM JSON (PS3.18, F.2)."""
-    values = answer.get(tag, {}).get("Value", [])
-    return str(values[0]) if values else ""
+    element = answer.get(tag)
+    values = element.get("Value") if isinstance(element, dict) else None
+    return str(values[0]) if isinstance(values, list) and values else ""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +59,31 @@ def written(root: Path, *, patients: list[str]) -> Path:
         for file in sorted((root / patient / "SE0").iterdir())[1:]:
             file.unlink()
     return root
+
+
+@contextmanager
+def answering(body: bytes) -> Iterator[str]:
+    """A web server that gives one answer to every question; yields its address."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/dicom+json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as web:
+        thread = threading.Thread(target=web.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{web.server_port}/dicom-web"
+        finally:
+            web.shutdown()
+            thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -190,8 +218,9 @@ def test_a_server_that_does_not_answer_or_is_another_is_named(server: Orthanc, m
         DicomwebServer("http://127.0.0.1:9/dicom-web", None).studies({})
     with pytest.raises(ExportError, match="HTTP status 404"):
         DicomwebServer(f"{server.url}/nothing", None).studies({})
-    with pytest.raises(ExportError, match=r"cannot be reached|not DICOMweb|HTTP status"):
-        DicomwebServer(f"{server.url}/system?", None).studies({})
+    for answer in (b"{}", b"[1]", b"<html>", b'[{"0020000D": 7}]'):
+        with answering(answer) as url, pytest.raises(ExportError, match="not DICOMweb"):
+            DicomwebServer(url, None).studies({})
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     assert len(DicomwebServer(server.dicomweb, None).studies({"PatientID": "0011"})) == 1
 

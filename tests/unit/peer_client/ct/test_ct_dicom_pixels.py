@@ -184,6 +184,23 @@ def test_damaged_frames_are_refused_and_never_end_the_process(kind: str, scan, t
     assert peak_mib < 300
 
 
+@pytest.mark.parametrize("kind", ["JPEG Lossless, first order", "JPEG-LS"])
+def test_sizes_outside_of_the_frame_header_are_not_looked_at(kind: str, dicom_folder, scan) -> None:
+    """A header of SPIFF may give another size than the frame, and a decoder makes room for it."""
+    syntax, encode = LOSSLESS[kind]
+    version, side = bytes([2, 0, 0, 1]), (1 << 31).to_bytes(4, "big")
+    spiff = b"SPIFF\0" + version + side + side + bytes([6, 16, 6, 1]) + bytes(8)
+    segment = b"\xff\xe8" + (len(spiff) + 2).to_bytes(2, "big") + spiff
+
+    def change(dataset, number) -> None:
+        frame = encode(stored(dataset).copy())
+        packed(dataset, syntax, [frame[:2] + segment + frame[2:]])
+
+    volume = read_volume(dicom_folder(change=change))
+
+    np.testing.assert_array_equal(volume.voxels, scan[0].voxels[::-1])
+
+
 def test_run_lengths_are_unpacked_into_no_more_room_than_their_size_needs(dicom_folder) -> None:
     """Two bytes of run lengths may unpack to 128."""
 
