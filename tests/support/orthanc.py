@@ -43,8 +43,8 @@ class Orthanc:
 def running_orthanc(folder: Path) -> Iterator[Orthanc]:
     """Start a server with its files in a folder; a missing program or plug-in fails."""
     program = shutil.which("Orthanc")
-    assert program, "apt-get install orthanc"
-    assert PLUGIN.exists(), "apt-get install orthanc-dicomweb"
+    assert program is not None, "make test-programs"
+    assert PLUGIN.exists(), "make test-programs"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
