@@ -2,7 +2,8 @@
 
 * docs/consortium.md and docs/hospital-client.md: the real `--help` of every command, between
   `<!-- help -->` and `<!-- /help -->`;
-* docs/errors/index.md and docs/adr/index.md: one line for each page beneath them.
+* docs/errors/index.md and docs/adr/index.md: one line for each page beneath them;
+* every page at the top and in docs/: wrapped at 110 columns, in the form of mdformat.
 
 `--check` changes nothing and fails where a page would change; tests/documentation calls it.
 """
@@ -16,12 +17,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import mdformat
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = {
     "consortium": ("network.cli", "docs/consortium.md"),
     "hospital-client": ("peer_client.cli.main", "docs/hospital-client.md"),
 }
+#: Width of every page; tables may be wider.
+COLUMNS = 110
 PACKAGES = ("network", "chaincode", "peer_client", "model")
 
 
@@ -107,7 +111,15 @@ def renewed() -> dict[Path, str]:
     }
     pages[ROOT / "docs/errors/index.md"] = errors_index()
     pages[ROOT / "docs/adr/index.md"] = decisions_index()
-    return pages
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        pages.setdefault(page, page.read_text())
+    return {page: in_form(text) for page, text in sorted(pages.items())}
+
+
+def in_form(text: str) -> str:
+    """Return a page's text in the one form that all pages have."""
+    options = {"wrap": COLUMNS, "number": True, "compact_tables": True}
+    return mdformat.text(text, options=options, extensions={"gfm", "tables"})
 
 
 def main() -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "adr"
 SECTIONS = ["Context", "Decision", "Options that lost", "Consequences"]
 HEAD = re.compile(
-    r"# (\d+)\. .+\n\n\* Status: (accepted|replaced by \[\d+\].*)\n\* Date: \d{4}-\d\d-\d\d\n"
+    r"# (\d+)\. .+\n\n- Status: (accepted|replaced by \[\d+\].*)\n- Date: \d{4}-\d\d-\d\d\n"
 )
 
 
