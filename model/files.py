@@ -7,9 +7,8 @@ from pathlib import Path
 
 import keras
 
-# Both classes must be registered before Keras reads their names from a file.
-import model.capsnet
-import model.twin  # noqa: F401
+# The class must be registered before Keras reads its name from a file.
+import model.capsnet  # noqa: F401
 from model.errors import ModelError, ModelFileError
 from model.network import SliceNetwork
 

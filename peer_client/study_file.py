@@ -129,9 +129,7 @@ def _network(root: Settings) -> CapsNetConfig:
     for name in CapsNetConfig.__dataclass_fields__:
         if not found.has(name):
             continue
-        if name == "votes":
-            fields[name] = found.choice(name, ("shared", "textbook"))
-        elif name == "personal":
+        if name == "personal":
             fields[name] = found.texts(name)
         elif name == "auxiliary_dropout":
             fields[name] = found.number(name, 0.0, 0.999)

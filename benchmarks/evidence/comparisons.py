@@ -1,27 +1,25 @@
-"""The tables of everything beside the headline: each variant, paired with what it is held against.
+"""The tables of everything beside the main ones: each variant, paired with its baseline.
 
-A variant's figures stand beside the same hospitals' figures under the headline's recipe on the
-same patients; a mean over hospitals is shown only where every hospital has been read.
+A variant's figures stand beside the same hospitals' figures under the short recipe on the same
+patients; a mean over hospitals is shown only where every hospital has been read.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from evidence_figures import dice_summary, mean_of, public, summary
-from evidence_parts import HEADLINE_FOLDER, Plan
-from evidence_runs import pairs_of
-from evidence_tables import signed
+from benchmarks.evidence.cells import Cells
+from benchmarks.evidence.plan import SHORT_FOLDER, Plan
+from benchmarks.evidence.scores import dice_summary, mean_of, pairs_of, public, summary
+from benchmarks.evidence.tables import signed
 
-#: Folder and tag of cells.
-Cells = tuple[str, str]
-ALONE: Cells = (HEADLINE_FOLDER, "alone")
-FEDERATED: Cells = (HEADLINE_FOLDER, "federated")
-ADAPTED: Cells = (HEADLINE_FOLDER, "adapted")
+#: Folder and tag of a variant's cells.
+Source = tuple[str, str]
+LOCAL: Source = (SHORT_FOLDER, "local-only")
+FEDERATED: Source = (SHORT_FOLDER, "federated")
+TUNED: Source = (SHORT_FOLDER, "fine-tuned")
 
 
 @dataclass(frozen=True)
@@ -31,13 +29,13 @@ class Variant:
     Attributes:
         label: As the table calls it.
         cells: Its cells.
-        against: The cells it is held against, or None.
+        against: The cells it is compared with, or None.
         at: The hospitals it exists at; None for all.
     """
 
     label: str
-    cells: Cells
-    against: Cells | None = FEDERATED
+    cells: Source
+    against: Source | None = FEDERATED
     at: tuple[str, ...] | None = None
 
 
@@ -46,7 +44,7 @@ class Comparison:
     """One table.
 
     Attributes:
-        part: Of `evidence_parts.PARTS`.
+        part: Of `benchmarks.evidence.plan.PARTS`.
         title: Heading.
         note: What one must know to read it.
         variants: Rows.
@@ -60,9 +58,9 @@ class Comparison:
 
 def comparisons(plan: Plan) -> list[Comparison]:
     """Return the tables for the hospitals and the recipe of a plan."""
-    recipe, names = plan.recipe, plan.hospitals
-    usual = "the headline's"
-    every = f"Federated only ({recipe.rounds} rounds of {recipe.local_steps} steps), not adapted."
+    recipe, names = plan.short, plan.hospitals
+    usual = "short recipe"
+    every = f"Federated ({recipe.rounds} rounds of {recipe.local_steps} steps), not fine-tuned."
     rounds, steps = recipe.rounds, recipe.local_steps
     late = plan.latecomers
     return [
@@ -91,16 +89,16 @@ def comparisons(plan: Plan) -> list[Comparison]:
         ),
         Comparison(
             "personal",
-            "What stays at home",
+            "Layers that stay at their hospital",
             "Layers that are never averaged, because labels mean different things: those of the "
             "classes, or the whole routed trunk. Federated ones against averaging everything, "
-            "the adapted one against training alone.",
+            "the fine-tuned one against the local-only model.",
             (
                 Variant(f"nothing ({usual})", FEDERATED, None),
                 Variant("class capsules and auxiliary head", ("personal", "classes")),
                 Variant("all routed layers", ("personal", "trunk")),
-                Variant("all routed layers, adapted", ("personal", "trunk-adapted"), ALONE),
-                Variant("nothing, adapted", ADAPTED, ALONE),
+                Variant("all routed layers, fine-tuned", ("personal", "trunk-tuned"), LOCAL),
+                Variant("nothing, fine-tuned", TUNED, LOCAL),
             ),
         ),
         Comparison(
@@ -108,11 +106,11 @@ def comparisons(plan: Plan) -> list[Comparison]:
             "Capsules, twin, textbook",
             "The twin without capsules and the textbook capsules, from the same builder, against "
             "the capsule network trained the same way on the same patients. The textbook layer "
-            "at one hospital only: its steps are several times as dear.",
+            "at one hospital only: its steps take several times as long.",
             (
-                Variant("capsules, alone", ALONE, None),
-                Variant("twin, alone", ("networks", "unet-alone"), ALONE),
-                Variant("textbook, alone", ("networks", "textbook-alone"), ALONE, names[:1]),
+                Variant("capsules, local-only", LOCAL, None),
+                Variant("twin, local-only", ("networks", "unet-local"), LOCAL),
+                Variant("textbook, local-only", ("networks", "textbook-local"), LOCAL, names[:1]),
                 Variant("capsules, federated", FEDERATED, None),
                 Variant("twin, federated", ("networks", "unet-federated")),
             ),
@@ -122,7 +120,7 @@ def comparisons(plan: Plan) -> list[Comparison]:
             "3, 6 and 12 hospitals",
             f"{every} 3 is without `{names[-1]}`; 6 and 12 have the patients of the same "
             "hospitals, divided by patient; each takes as many steps as a hospital of the "
-            "headline. Judged on the whole hospitals' test patients.",
+            "short recipe. Judged on the whole hospitals' test patients.",
             (
                 Variant("3", ("counts", "hospitals3")),
                 Variant(f"{len(names)} ({usual})", FEDERATED, None),
@@ -133,31 +131,31 @@ def comparisons(plan: Plan) -> list[Comparison]:
         Comparison(
             "late",
             "A hospital joins late",
-            "It has no part in any round, then adapts from the shared model. Against training "
-            f"alone with the same {recipe.adapt_steps} steps. Without `{late[-1]}` the other "
+            "It has no part in any round, then fine-tunes the shared model. Against local-only "
+            f"training with the same {recipe.adapt_steps} steps. Without `{late[-1]}` the other "
             "three are averaged as floats: only two of them have masks, too few for the "
             "ledger's rule, under which their decoder would not be shared at all.",
             tuple(
                 variant
                 for name in late
                 for variant in (
-                    Variant(f"{name}: as few steps alone", ("late", "few-alone"), None, (name,)),
+                    Variant(f"{name}: as few local steps", ("late", "few-local"), None, (name,)),
                     Variant(
-                        f"{name}: the others' model, not adapted",
+                        f"{name}: the others' model",
                         ("late", f"without-{name}"),
-                        ("late", "few-alone"),
+                        ("late", "few-local"),
                         (name,),
                     ),
                     Variant(
-                        f"{name}: joined late, adapted",
+                        f"{name}: joined late, fine-tuned",
                         ("late", f"joined-{name}"),
-                        ("late", "few-alone"),
+                        ("late", "few-local"),
                         (name,),
                     ),
                     Variant(
-                        f"{name}: in it from the start, adapted",
-                        ADAPTED,
-                        ("late", "few-alone"),
+                        f"{name}: taking part from the start, fine-tuned",
+                        TUNED,
+                        ("late", "few-local"),
                         (name,),
                     ),
                 )
@@ -166,7 +164,7 @@ def comparisons(plan: Plan) -> list[Comparison]:
         Comparison(
             "rounds",
             "Rounds x local steps",
-            f"Federated only, {recipe.bits} bits. A round costs the same bytes whatever its "
+            f"Federated, {recipe.bits} bits. A round costs the same bytes whatever its "
             f"steps. Against {rounds} x {steps}.",
             tuple(
                 Variant(
@@ -195,12 +193,12 @@ def comparisons(plan: Plan) -> list[Comparison]:
     ]
 
 
-def measured(cache: Path, plan: Plan, comparison: Comparison) -> dict[str, Any]:
+def measured(cells: Cells, plan: Plan, comparison: Comparison) -> dict[str, Any]:
     """Return a table's figures, as JSON can hold them; rows without cells are left out."""
     rows: dict[str, Any] = {}
-    rotations = own_rotations(cache, plan, comparison)
+    folds = own_folds(cells, plan, comparison)
     for variant in comparison.variants:
-        row = variant_row(cache, variant, plan.hospitals, rotations)
+        row = variant_row(cells, variant, plan.hospitals, folds)
         if row is not None:
             rows[variant.label] = row
     found: dict[str, Any] = public(
@@ -209,23 +207,23 @@ def measured(cache: Path, plan: Plan, comparison: Comparison) -> dict[str, Any]:
     return found
 
 
-def own_rotations(cache: Path, plan: Plan, comparison: Comparison) -> frozenset[int]:
-    """Return the rotations in which anything was run for this table alone.
+def own_folds(cells: Cells, plan: Plan, comparison: Comparison) -> frozenset[int]:
+    """Return the folds in which anything was run for this table alone.
 
-    The headline's own rows are of these rotations too: beside a variant of one rotation, a mean
-    over five would compare different patients.
+    The short recipe's own rows are of these folds too: beside a variant of one fold, a mean over
+    five would compare different patients.
     """
     return frozenset(
-        run.rotation
+        run.fold
         for variant in comparison.variants
         if variant.cells[0] != FEDERATED[0]
         for name in variant.at or plan.hospitals
-        for run in pairs_of(cache, name, variant.cells, None)
+        for run in pairs_of(cells, name, variant.cells, None)
     )
 
 
 def variant_row(
-    cache: Path, variant: Variant, names: tuple[str, ...], rotations: frozenset[int]
+    cells: Cells, variant: Variant, names: tuple[str, ...], folds: frozenset[int]
 ) -> dict[str, Any] | None:
     """Return one row's figures by hospital; None where no cell is there."""
     at = variant.at or names
@@ -233,9 +231,9 @@ def variant_row(
     errors: list[float] = []
     codes: set[str] = set()
     for name in at:
-        runs = pairs_of(cache, name, variant.cells, variant.against)
-        # The second seed is of the headline only: a row is of the first where it is compared.
-        runs = [run for run in runs if run.seed == 0 and run.rotation in rotations]
+        runs = pairs_of(cells, name, variant.cells, variant.against)
+        # The second seed is of the short recipe only: a row is of the first where it is compared.
+        runs = [run for run in runs if run.seed == 0 and run.fold in folds]
         figures = summary(runs, "variant", "baseline")
         if figures is None:
             continue
@@ -324,7 +322,7 @@ def gain_of(row: Mapping[str, Any]) -> str:
 
 
 def whose(masks: str | None) -> str:
-    """Return in brackets whose masks a lesion map is held against, where not the hospital's own.
+    """Return in brackets whose masks a lesion map is compared with, where not the hospital's own.
 
     >>> whose("masks of ucsd")
     ' (masks of ucsd)'
@@ -335,21 +333,3 @@ def whose(masks: str | None) -> str:
 def interval(row: Mapping[str, Any], value: str) -> str:
     """Return a figure with its interval, as tables show it."""
     return f"{row[value]:.3f} [{row['low']:.2f}, {row['high']:.2f}]"
-
-
-def speed_table(path: Path) -> list[str]:
-    """Return size, speed and memory as `make benchmark-training` measured them; else nothing."""
-    if not path.exists():
-        return []
-    rows = json.loads(path.read_text().strip().splitlines()[-1])
-    lines = [
-        "| network | threads | parameters | images/s, training | images/s, predicting | MB |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    for row in rows:
-        lines.append(
-            f"| {row['system']} | {row['threads']} | {row.get('parameters', '')} | "
-            f"{row['images_per_second_train']} | {row['images_per_second_predict']} | "
-            f"{row['peak_megabytes']} |"
-        )
-    return [*lines, ""]

@@ -1,4 +1,4 @@
-"""The data of one rotation, and what of it a federation sees: hospitals left out, cut, mislabelled.
+"""The data of one fold, and what of it a federation sees: hospitals left out, cut, mislabelled.
 
 Only training data changes; validation and test patients are the hospitals' own in every view, so
 figures of different views are of the same patients.
@@ -12,41 +12,37 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from evidence_parts import Job, View
+from numpy.typing import NDArray
 
-from model.sampling import TrainingSlices
+from benchmarks.evidence.plan import Job, View
 from peer_client.ct.cohort import UNLABELLED, Cohort, SliceSet, load_cohort
 from peer_client.ct.hospitals import HospitalData
-from peer_client.hospital import training_slices
 
 #: Share of the training patients whose label is turned.
 WRONG_SHARE = 0.2
 CUT_SEED, WRONG_SEED = 12, 20
+#: Folders of the programs that decide a cell's numbers; `peer_client` whole, as its folders move.
+PROGRAMS = ("model", "peer_client", "benchmarks/networks")
 
 
 @dataclass(frozen=True)
 class World:
-    """What a group of cells shares: the data of one rotation, seen one way.
+    """What a group of cells shares: the data of one fold, seen one way.
 
     Attributes:
-        hospitals: Name to cohort, in the order of the hospitals' numbers.
-        slices: Name to training slices of those that take part; pieces have names of their own.
+        hospitals: Name to cohort, in the order of the file.
+        taking_part: Name to cohort as seen, of those that train; pieces have names of their own.
         pieces: Name of each that takes part to the hospital whose patients it has.
     """
 
     hospitals: Mapping[str, Cohort]
-    slices: Mapping[str, TrainingSlices]
+    taking_part: Mapping[str, Cohort]
     pieces: Mapping[str, str]
-
-    @property
-    def has_masks(self) -> dict[str, bool]:
-        """Return for each that takes part whether it trains with masks."""
-        return {name: mine.has_masks for name, mine in self.slices.items()}
 
 
 @dataclass
 class Worlds:
-    """Opens worlds, keeping the cohorts of one rotation in memory.
+    """Opens worlds, keeping the cohorts of one fold in memory.
 
     Attributes:
         hospitals: Of the YAML file.
@@ -62,18 +58,18 @@ class Worlds:
 
     def open(self, job: Job) -> World:
         """Return what a job sees."""
-        recipe = job.recipe
-        key = (job.rotation, recipe.size_px, recipe.spatial, recipe.signal)
+        trial, size_px = job.trial, job.trial.recipe.size_px
+        key = (job.fold, size_px, trial.spatial, trial.signal)
         if key != self._key:
-            self._cohorts.clear()  # not two rotations in memory at once
+            self._cohorts.clear()  # not two folds in memory at once
             for hospital in self.hospitals:
                 self._cohorts[hospital.name] = load_cohort(
-                    hospital.rotated(job.rotation),
+                    hospital.rotated(job.fold),
                     self.data,
-                    size_px=recipe.size_px,
+                    size_px=size_px,
                     cache=self.cache / "slices",
-                    spatial=recipe.spatial,
-                    signal=recipe.signal,
+                    spatial=trial.spatial,
+                    signal=trial.signal,
                 )
             self._key = key
         return seen(dict(self._cohorts), job.view)
@@ -90,12 +86,21 @@ def seen(cohorts: Mapping[str, Cohort], view: View) -> World:
     pieces = {name: name for name in parts}
     if view.count is not None:
         parts, pieces = cut(parts, view.count)
-    slices = {name: training_slices(part) for name, part in parts.items()}
     if view.masks_withheld is not None:
-        slices[view.masks_withheld] = maskless(parts[view.masks_withheld])
+        parts[view.masks_withheld] = maskless(parts[view.masks_withheld])
     if view.wrong_labels is not None:
-        slices[view.wrong_labels] = mislabelled(slices[view.wrong_labels], WRONG_SHARE)
-    return World(cohorts, slices, pieces)
+        parts[view.wrong_labels] = mislabelled(parts[view.wrong_labels], WRONG_SHARE)
+    taking_part = {name: _piece(cohorts[pieces[name]], name, part) for name, part in parts.items()}
+    return World(cohorts, taking_part, pieces)
+
+
+def _piece(whole: Cohort, name: str, train: SliceSet) -> Cohort:
+    """Return a hospital, or one of the pieces it was cut into, with what it trains on."""
+    hospital = whole.hospital
+    # A member's name holds letters and digits only.
+    member = hospital.member + name.removeprefix(hospital.name).replace(".", "x")
+    named = replace(hospital, name=name, member=member, has_masks=bool(len(train.masks)))
+    return replace(whole, hospital=named, train=train)
 
 
 def cut(parts: Mapping[str, SliceSet], count: int) -> tuple[dict[str, SliceSet], dict[str, str]]:
@@ -143,24 +148,25 @@ def dealt(part: SliceSet, number: int) -> dict[str, int]:
     return turns
 
 
-def maskless(part: SliceSet) -> TrainingSlices:
+def maskless(part: SliceSet) -> SliceSet:
     """Return training slices without masks and without the slices that only gave a mask."""
-    labelled = training_slices(part.labelled())
-    return replace(labelled, masks=labelled.masks[:0], mask_images=labelled.mask_images[:0])
+    labelled = part.labelled()
+    return replace(labelled, masks=labelled.masks[:0], mask_index=labelled.mask_index[:0])
 
 
-def mislabelled(mine: TrainingSlices, share: float) -> TrainingSlices:
+def mislabelled(mine: SliceSet, share: float) -> SliceSet:
     """Return slices with the label of a share of the labelled patients turned."""
     labelled = sorted(
         {who for who, label in zip(mine.patients, mine.labels, strict=True) if label != UNLABELLED}
     )
     rng = np.random.default_rng(WRONG_SEED)
     turned = set(rng.choice(labelled, round(share * len(labelled)), replace=False).tolist())
-    wrong = [
+    wrong: list[int] = [
         1 - label if who in turned and label != UNLABELLED else label
         for who, label in zip(mine.patients, mine.labels.tolist(), strict=True)
     ]
-    return replace(mine, labels=np.array(wrong))
+    labels: NDArray[np.int64] = np.array(wrong, np.int64)
+    return replace(mine, labels=labels)
 
 
 def masks_only(slices: SliceSet) -> SliceSet:
@@ -180,7 +186,7 @@ def foreign_masks(world: World, hospital: str) -> list[str]:
 def code_digest(root: Path) -> str:
     """Return a digest of the programs that decide a cell's numbers."""
     digest = hashlib.sha256()
-    for package in ("model", "peer_client/ct", "peer_client/update", "peer_client/simulation"):
-        for path in sorted((root / package).rglob("*.py")):
+    for folder in PROGRAMS:
+        for path in sorted((root / folder).rglob("*.py")):
             digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:16]

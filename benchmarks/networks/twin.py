@@ -1,14 +1,13 @@
 """The twin: a plain U-Net with a dense class head, as large as the capsule network.
 
-For the benchmark and the evidence only: what do capsules buy, and what do they cost? It has the
-same stem, the same inputs and outputs and the same training as the capsule network, with ordinary
-convolutions where that has capsules, and logits where that has lengths.
+The control: what do capsules buy, and what do they cost? It has the same stem, inputs, outputs and
+training as the capsule network, with ordinary convolutions where that has capsules, and logits
+where that has lengths.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import keras
 
@@ -22,13 +21,11 @@ from model.config import (
     TISSUES,
     CapsNetConfig,
 )
-from model.layers.squash import PACKAGE
 from model.network import SliceNetwork
 from model.tensors import Tensor
 from model.weights import WeightSpec, initial_vector, set_vector
 
 
-@keras.saving.register_keras_serializable(package=PACKAGE)
 class Twin(SliceNetwork):
     """A U-Net of the size of the capsule network that `config` describes.
 
@@ -38,12 +35,10 @@ class Twin(SliceNetwork):
         config: The capsule network to match; its capsule fields are not used.
     """
 
-    def __init__(self, config: CapsNetConfig | dict[str, Any], **kwargs: Any) -> None:
-        if not isinstance(config, CapsNetConfig):
-            config = CapsNetConfig.from_dict(config)
+    def __init__(self, config: CapsNetConfig) -> None:
         encoder = _encoder(config)
         decoder = _decoder(config, encoder.outputs[2:])
-        super().__init__(config, encoder, decoder, manifest(encoder, decoder), **kwargs)
+        super().__init__(config, encoder, decoder, manifest(encoder, decoder))
 
     def classification_loss(self, labels: Tensor, scores: Tensor) -> Tensor:
         """Cross-entropy of the logits."""

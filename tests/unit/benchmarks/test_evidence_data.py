@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import doctest
 import importlib
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
-from evidence_parts import View
-from evidence_worlds import cut, mislabelled, seen
 
-from peer_client.ct.cohort import UNLABELLED, SliceSet
+from benchmarks.evidence.data import cut, mislabelled, seen
+from benchmarks.evidence.plan import View
+from peer_client.ct.cohort import UNLABELLED, Cohort, SliceSet
+from peer_client.ct.hospitals import HospitalData, Split
 from peer_client.hospital import training_slices
 
 SIZE = 8
+EXAMPLES = ("cells", "comparisons", "data", "plan", "report", "scores", "tables", "work")
 
 
 def slices(name: str, patients: int, masked: int) -> SliceSet:
@@ -46,9 +46,13 @@ def parts() -> dict[str, SliceSet]:
 
 
 @pytest.fixture
-def cohorts(parts: dict[str, SliceSet]) -> Any:
+def cohorts(parts: dict[str, SliceSet]) -> dict[str, Cohort]:
     test = slices("t", 4, 1)
-    return {name: SimpleNamespace(train=part, test=test) for name, part in parts.items()}
+    return {name: Cohort(hospital(name), part, test, test) for name, part in parts.items()}
+
+
+def hospital(name: str) -> HospitalData:
+    return HospitalData(name, name, "COVID-19", "other", True, (), (), Split(), None)
 
 
 @pytest.mark.parametrize("count", [4, 6, 12])
@@ -83,24 +87,27 @@ def test_fewer_hospitals_than_there_are_is_refused(parts: dict[str, SliceSet]) -
         cut(parts, 3)
 
 
-def test_withheld_masks_are_gone_with_their_slices_and_labels_stay(cohorts: Any) -> None:
+def test_withheld_masks_are_gone_with_their_slices_and_labels_stay(
+    cohorts: dict[str, Cohort],
+) -> None:
     world = seen(cohorts, View(masks_withheld="c"))
-    assert world.has_masks == {"a": True, "b": True, "c": False, "d": False}
-    assert len(world.slices["c"].images) == 40
-    assert UNLABELLED not in world.slices["c"].labels
+    has_masks = {name: each.hospital.has_masks for name, each in world.taking_part.items()}
+    assert has_masks == {"a": True, "b": True, "c": False, "d": False}
+    assert len(world.taking_part["c"].train.images) == 40
+    assert UNLABELLED not in world.taking_part["c"].train.labels
     assert len(world.hospitals["c"].test.masks) == 1
 
 
-def test_a_hospital_left_out_trains_nothing_and_is_still_read(cohorts: Any) -> None:
+def test_a_hospital_left_out_trains_nothing_and_is_still_read(cohorts: dict[str, Cohort]) -> None:
     world = seen(cohorts, View(without="d"))
-    assert list(world.slices) == ["a", "b", "c"]
+    assert list(world.taking_part) == ["a", "b", "c"]
     assert "d" in world.hospitals
 
 
 def test_wrong_labels_turn_a_fifth_of_the_labelled_patients_whole(
     parts: dict[str, SliceSet],
 ) -> None:
-    right = training_slices(parts["c"])
+    right = parts["c"]
     wrong = mislabelled(right, 0.2)
     changed = {
         who
@@ -111,11 +118,20 @@ def test_wrong_labels_turn_a_fifth_of_the_labelled_patients_whole(
     assert (np.asarray(right.labels) != wrong.labels).sum() == 8
     assert (wrong.labels[right.labels == UNLABELLED] == UNLABELLED).all()
     # The groups that batches are drawn from follow the labels.
-    assert sum(map(len, wrong.groups("class 1"))) == (wrong.labels == 1).sum()
+    groups = training_slices(wrong).groups("class 1")
+    assert sum(map(len, groups)) == (wrong.labels == 1).sum()
 
 
-@pytest.mark.parametrize(
-    "name", ["comparisons", "figures", "goals", "page", "parts", "runs", "tables", "work", "worlds"]
-)
-def test_examples_in_the_benchmarks_hold(name: str) -> None:
-    assert not doctest.testmod(importlib.import_module(f"evidence_{name}")).failed
+def test_pieces_are_hospitals_of_their_own_in_a_study(cohorts: dict[str, Cohort]) -> None:
+    world = seen(cohorts, View(count=12))
+    members = {each.hospital.msp_id for each in world.taking_part.values()}
+    assert len(members) == 12
+    assert {world.pieces[name] for name in world.taking_part} == set(cohorts)
+    assert all(
+        each.test is cohorts[world.pieces[name]].test for name, each in world.taking_part.items()
+    )
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples_in_the_evidence_hold(name: str) -> None:
+    assert not doctest.testmod(importlib.import_module(f"benchmarks.evidence.{name}")).failed
