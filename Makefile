@@ -50,7 +50,7 @@ simulate: setup  ## all hospitals in one process on the in-memory ledger (DATA=<
 	@$(BIN)/hospital-client simulate $(if $(DATA),--data "$(DATA)") $(SIMULATE_OPTIONS)
 
 evidence: setup  ## every comparison of docs/evidence.md (DATA=<folder>); goes on where it stopped
-	@$(BIN)/python benchmarks/evidence.py $(if $(DATA),--data "$(DATA)") $(EVIDENCE_OPTIONS)
+	@$(BIN)/python -m benchmarks.evidence $(if $(DATA),--data "$(DATA)") $(EVIDENCE_OPTIONS)
 
 benchmark-encryption: setup
 	@$(BIN)/python benchmarks/encryption.py
@@ -62,7 +62,7 @@ benchmark-spoiled-rounds: setup  ## what two opened sums from one parent show (D
 	@$(BIN)/python benchmarks/spoiled_rounds.py $(if $(DATA),--data "$(DATA)")
 
 benchmark-training: setup
-	@$(BIN)/python benchmarks/training.py
+	@$(BIN)/python -m benchmarks.training
 
 clean:  ## remove .venv and what tests left; builds in the cache stay
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

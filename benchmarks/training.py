@@ -13,7 +13,7 @@ how often the system's step fits into one of the capsule network's in the same t
 turns of all starts. It is steadier than a quotient of two medians where the machine is now fast,
 now slow.
 
-    python benchmarks/training.py [--size 96] [--starts 4] [--turns 5] [--threads 1,2]
+    python -m benchmarks.training [--size 96] [--starts 4] [--turns 5] [--threads 1,2]
 """
 
 from __future__ import annotations
@@ -26,9 +26,13 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
-SYSTEMS = ("capsnet", "textbook", "unet")
+from benchmarks.networks import NetworkName, build_network
+
+ROOT = Path(__file__).resolve().parents[1]
+SYSTEMS: tuple[NetworkName, ...] = ("capsnet", "textbook", "unet")
 #: The textbook layer is so slow that it takes one turn in so many.
 TEXTBOOK_INTERVAL = 5
 CLASS_ITEMS, MASK_ITEMS = 12, 4
@@ -37,7 +41,7 @@ PREDICTED = 64
 STEPS = 5
 
 
-def serve(system: str, threads: int, size_px: int) -> None:
+def serve(system: NetworkName, threads: int, size_px: int) -> None:
     """Be one system: answer each line "train" or "predict" of stdin with a JSON line of seconds.
 
     Args:
@@ -50,15 +54,12 @@ def serve(system: str, threads: int, size_px: int) -> None:
     from model.threads import set_threads
 
     set_threads(threads)
-    from model.capsnet import CapsNetConfig, build
-    from model.network import SliceNetwork
+    from model.config import CapsNetConfig
     from model.prediction import predict
     from model.sampling import TrainingSlices
     from model.training import TrainProgress, TrainSettings, train
-    from model.twin import build_twin
 
-    config = CapsNetConfig(size_px=size_px, votes="textbook" if system == "textbook" else "shared")
-    net: SliceNetwork = build_twin(config) if system == "unet" else build(config)
+    net = build_network(system, CapsNetConfig(size_px=size_px))
     rng = np.random.default_rng(0)
     slices = TrainingSlices(
         rng.random((PREDICTED, size_px, size_px, 1), dtype=np.float32),
@@ -104,7 +105,7 @@ class System:
     What it answers is kept when it is stopped and started anew.
     """
 
-    def __init__(self, name: str, threads: int, size_px: int) -> None:
+    def __init__(self, name: NetworkName, threads: int, size_px: int) -> None:
         self.name, self._threads, self._size_px = name, threads, size_px
         self.parameters = 0
         self.turns: dict[int, dict[str, Any]] = {}
@@ -112,9 +113,10 @@ class System:
 
     def start(self) -> None:
         """Start its process, and wait until it is compiled."""
-        command = [sys.executable, __file__, "--only", self.name, "--threads", str(self._threads)]
+        command = [sys.executable, "-m", "benchmarks.training", "--only", self.name]
         self._process = subprocess.Popen(
-            [*command, "--size", str(self._size_px)],
+            [*command, "--threads", str(self._threads), "--size", str(self._size_px)],
+            cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

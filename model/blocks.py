@@ -1,4 +1,4 @@
-"""The two plain pieces that the capsule network and its twin are made of."""
+"""The plain pieces around the capsules: convolutions, a residual block, enlarging."""
 
 from __future__ import annotations
 

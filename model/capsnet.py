@@ -25,10 +25,10 @@ from model.layers import (
     ConvolutionalCapsules,
     PooledCapsules,
     PrimaryCapsules,
-    TextbookCapsules,
     TissueProbabilities,
 )
 from model.layers.squash import PACKAGE
+from model.layers.window_capsules import WindowCapsules
 from model.network import SliceNetwork
 from model.tensors import Tensor
 from model.weights import initial_vector, set_vector, specs
@@ -81,12 +81,13 @@ def build(config: CapsNetConfig, *, seed: int = 0) -> CapsNet:
     return net
 
 
-def capsule_layer(config: CapsNetConfig, size: int, *, strides: int, name: str) -> Tensor:
-    """Return a routed capsule layer of the configured kind.
+def capsule_layer(
+    config: CapsNetConfig, kind: type[WindowCapsules], size: int, *, strides: int, name: str
+) -> Tensor:
+    """Return a routed capsule layer of a kind.
 
     Its windows reach one parent's places beyond the parent's own on every side.
     """
-    kind = ConvolutionalCapsules if config.votes == "shared" else TextbookCapsules
     return kind(
         config.capsule_types,
         size,
@@ -97,8 +98,15 @@ def capsule_layer(config: CapsNetConfig, size: int, *, strides: int, name: str) 
     )
 
 
-def build_encoder(config: CapsNetConfig) -> Tensor:
-    """Build the encoder: picture -> [class lengths, auxiliary logits, *decoder inputs]."""
+def build_encoder(
+    config: CapsNetConfig, kind: type[WindowCapsules] = ConvolutionalCapsules
+) -> Tensor:
+    """Build the encoder: picture -> [class lengths, auxiliary logits, *decoder inputs].
+
+    Args:
+        config: The architecture.
+        kind: Of its routed layers.
+    """
     picture = keras.Input((config.size_px, config.size_px, 1), name="picture")
     half = convolve(picture, config.stem_channels, name="stem_1", window=5, strides=2)
     half = convolve(half, config.stem_channels, name="stem_2")
@@ -108,7 +116,7 @@ def build_encoder(config: CapsNetConfig) -> Tensor:
     primary = PrimaryCapsules(
         config.capsule_types, config.primary_size, kernel_size=2, strides=2, name="primary_capsules"
     )(quarter)
-    deep = capsule_layer(config, config.deep_size, strides=2, name="deep_capsules")(primary)
+    deep = capsule_layer(config, kind, config.deep_size, strides=2, name="deep_capsules")(primary)
 
     mean = keras.layers.GlobalAveragePooling2D(name="mean")(quarter)
     largest = keras.layers.GlobalMaxPooling2D(name="largest")(quarter)
@@ -132,13 +140,25 @@ def build_encoder(config: CapsNetConfig) -> Tensor:
     return keras.Model(picture, outputs, name="encoder")
 
 
-def build_decoder(config: CapsNetConfig, features: list[Tensor]) -> Tensor:
-    """Build the decoder: features of the encoder -> tissue probabilities of every pixel."""
+def build_decoder(
+    config: CapsNetConfig,
+    features: list[Tensor],
+    kind: type[WindowCapsules] = ConvolutionalCapsules,
+) -> Tensor:
+    """Build the decoder: features of the encoder -> tissue probabilities of every pixel.
+
+    Args:
+        config: The architecture.
+        features: The encoder's outputs that are the decoder's inputs.
+        kind: Of its routed layers.
+    """
     inputs = [keras.Input(feature.shape[1:]) for feature in features]
     picture, half, quarter, primary, deep = inputs
     stage = config.stage_channels
 
-    capsules = capsule_layer(config, config.decoder_size, strides=1, name="decoder_capsules")(deep)
+    capsules = capsule_layer(config, kind, config.decoder_size, strides=1, name="decoder_capsules")(
+        deep
+    )
     low = keras.layers.Concatenate()([enlarge(as_maps(capsules)), as_maps(primary)])
     maps = keras.layers.Concatenate()([enlarge(low), quarter])
     maps = convolve(maps, stage, name="merge", window=1)

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final
 
 from model.errors import ModelConfigError
-
-Votes = Literal["shared", "textbook"]
 
 #: The encoder halves the picture four times.
 ENCODER_STRIDE: Final = 16
@@ -45,9 +43,6 @@ class CapsNetConfig:
         decoder_size: Length of the vectors of the decoder's capsules (1/16).
         routing_iterations: Steps of routing by agreement, at least 1.
         auxiliary_dropout: Share of pooled features hidden from the auxiliary head in training.
-        votes: "shared": one transformation for each parent and type, shared over the window
-            (convolutional capsules); "textbook": each child of the window has its own (slow,
-            for the benchmark).
         personal: Layers whose tensors stay at the hospital, e.g. ("class_capsules",).
 
     Raises:
@@ -63,7 +58,6 @@ class CapsNetConfig:
     decoder_size: int = 8
     routing_iterations: int = 3
     auxiliary_dropout: float = 0.3
-    votes: Votes = "shared"
     personal: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -100,10 +94,6 @@ class CapsNetConfig:
         if not 0 <= self.auxiliary_dropout < 1:
             raise ModelConfigError(
                 f"auxiliary_dropout must lie in [0, 1). Received: {self.auxiliary_dropout}"
-            )
-        if self.votes not in get_args(Votes):
-            raise ModelConfigError(
-                f"votes must be one of {get_args(Votes)}. Received: {self.votes}"
             )
 
     @property

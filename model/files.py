@@ -1,9 +1,9 @@
 """Networks as Keras files: written whole or not at all; read as numbers, never as a program.
 
-Keras' own loader makes the classes and calls the functions that a file names. Here a file gives
-three things only: which of our two networks it is, the values of `CapsNetConfig`, and the weights.
-The network is built by our own code from the checked values, and the weights are put into it, each
-with its exact shape and type. Every size is refused by its number before anything is unpacked.
+Keras' own loader makes the classes and calls the functions that a file names. Here a file gives two
+things only: the values of `CapsNetConfig`, and the weights. The network is built by our own code
+from the checked values, and the weights are put into it, each with its exact shape and type. Every
+size is refused by its number before anything is unpacked.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
@@ -25,14 +25,10 @@ from model.config import CapsNetConfig
 from model.errors import ModelError, ModelFileError
 from model.layers.squash import PACKAGE
 from model.network import SliceNetwork
-from model.twin import Twin
 from model.weights import set_vector, specs
 
-#: The networks that a file can hold, by the name under which Keras writes them.
-_KINDS: Final[Mapping[str, Callable[[CapsNetConfig], SliceNetwork]]] = {
-    f"{PACKAGE}>CapsNet": CapsNet,
-    f"{PACKAGE}>Twin": Twin,
-}
+#: The name under which Keras writes the network that a file holds.
+_REGISTERED: Final = f"{PACKAGE}>CapsNet"
 SUFFIX: Final = ".keras"
 FILE_BYTES_MAX: Final = 256 * 1024 * 1024
 CONFIG_BYTES_MAX: Final = 64 * 1024
@@ -90,12 +86,12 @@ def load(path: Path) -> SliceNetwork:
         with zipfile.ZipFile(path) as archive:
             if len(archive.infolist()) > _MEMBERS_MAX:
                 raise ModelFileError(str(path), f"it has more than {_MEMBERS_MAX} members")
-            make, config = _description(_member(path, archive, "config.json", CONFIG_BYTES_MAX))
-            values_max = _check_values(make, config)
+            config = _description(_member(path, archive, "config.json", CONFIG_BYTES_MAX))
+            values_max = _check_values(config)
             # Keras writes every weight twice, once under its layer.
             weights_bytes_max = 2 * 4 * values_max + _HDF5_BYTES
             stored = _member(path, archive, "model.weights.h5", weights_bytes_max)
-        net = make(config)
+        net = CapsNet(config)
         set_vector(net, _weights(stored, net))
     except ModelFileError:
         raise
@@ -129,16 +125,15 @@ def _member(path: Path, archive: zipfile.ZipFile, name: str, bytes_max: int) -> 
     return content
 
 
-def _description(content: bytes) -> tuple[Callable[[CapsNetConfig], SliceNetwork], CapsNetConfig]:
-    """Read config.json: which network, and its architecture, checked field by field."""
+def _description(content: bytes) -> CapsNetConfig:
+    """Read config.json: the architecture, checked field by field."""
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise _RefusedError("config.json is not JSON") from error
     if not isinstance(document, dict) or not isinstance(document.get("config"), dict):
         raise _RefusedError("config.json is not that of a network")
-    make = _KINDS.get(str(document.get("registered_name")))
-    if make is None:
+    if document.get("registered_name") != _REGISTERED:
         raise _RefusedError(f"it holds a {str(document.get('class_name'))[:64]}")
     values = document["config"].get("config")
     if not isinstance(values, dict):
@@ -153,9 +148,8 @@ def _description(content: bytes) -> tuple[Callable[[CapsNetConfig], SliceNetwork
             raise _RefusedError(
                 f"{name} is {str(value)[:40]}; allowed are whole numbers 1 to {most}"
             )
-    dropout, votes = values.get("auxiliary_dropout", 0.0), values.get("votes", "shared")
-    if type(dropout) not in (int, float) or not isinstance(votes, str):
-        raise _RefusedError("auxiliary_dropout is no number, or votes no word")
+    if type(values.get("auxiliary_dropout", 0.0)) not in (int, float):
+        raise _RefusedError("auxiliary_dropout is no number")
     personal = values.get("personal", [])
     if (
         not isinstance(personal, list)
@@ -163,15 +157,12 @@ def _description(content: bytes) -> tuple[Callable[[CapsNetConfig], SliceNetwork
         or not all(isinstance(name, str) and len(name) <= 64 for name in personal)
     ):
         raise _RefusedError("personal is not a list of names of layers")
-    return make, CapsNetConfig.from_dict(values)
+    return CapsNetConfig.from_dict(values)
 
 
-def _check_values(make: Callable[[CapsNetConfig], SliceNetwork], config: CapsNetConfig) -> int:
+def _check_values(config: CapsNetConfig) -> int:
     """Return the most values that the network can have, counted before it is built."""
     values = sum(spec.size for spec in specs(config))
-    if make is Twin:
-        # No layer of the twin is wider than the stage or has a window above 5 x 5: 20 of them.
-        values = max(values, 20 * 25 * max(config.stem_channels, config.stage_channels) ** 2)
     if values > VALUES_MAX:
         raise _RefusedError(f"its architecture has {values} weights; allowed are {VALUES_MAX}")
     return values

@@ -1,4 +1,4 @@
-"""What the capsule network and its twin have in common: an encoder, a decoder, a vector, a file.
+"""What every network of slices is: an encoder, a decoder, a vector, a file.
 
 A network reads one slice: the encoder gives class scores and the features that the decoder needs,
 and the decoder the tissue of every pixel. They are two models so that only the slices with masks

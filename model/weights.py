@@ -201,9 +201,6 @@ def _capsules(
 ) -> list[WeightSpec]:
     types, window = config.capsule_types, ROUTING_WINDOW * strides
     bias = _constant(f"{name}/bias", (types, size), 0.02)
-    if config.votes == "textbook":
-        shape = (window * window * types, types, size, child_size)
-        return [_drawn(f"{name}/kernel", shape, 0.17), bias]
     fan_in = window * window * child_size
     return [_drawn(f"{name}/kernel", (window, window, child_size, types * size), _he(fan_in)), bias]
 

@@ -9,7 +9,6 @@ from model.layers.group_normalization import GroupNormalization
 from model.layers.pooled_capsules import PooledCapsules
 from model.layers.primary_capsules import PrimaryCapsules
 from model.layers.squash import Squash
-from model.layers.textbook_capsules import TextbookCapsules
 from model.layers.tissue import TissueProbabilities
 
 __all__ = [
@@ -20,6 +19,5 @@ __all__ = [
     "PooledCapsules",
     "PrimaryCapsules",
     "Squash",
-    "TextbookCapsules",
     "TissueProbabilities",
 ]

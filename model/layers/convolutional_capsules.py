@@ -23,8 +23,8 @@ class ConvolutionalCapsules(WindowCapsules):
         v_j   = routing by agreement of the u_j|i
 
     So a child type casts one vote for each parent, made of its capsules in the whole window, and
-    there are as many children to route as types. That is what makes it fast: the textbook's one
-    vote for each capsule in the window has kernel_size^2 times as many votes (`TextbookCapsules`).
+    there are as many children to route as types. That is what makes it fast: one vote for each
+    capsule in the window, as the textbook has it, is kernel_size^2 times as many votes.
 
     Arguments, call arguments, output and errors are those of `WindowCapsules`; the grid's sides are
     multiples of `strides`.

@@ -1,6 +1,6 @@
-"""What convolutional and textbook capsules share: windows, parents, routing steps, biases.
+"""What routed layers over windows of capsules share: windows, parents, routing steps, biases.
 
-Holds no vote: how children vote is all that the two layers differ in.
+Holds no vote: how children vote is all that such layers differ in.
 """
 
 from __future__ import annotations

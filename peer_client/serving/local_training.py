@@ -84,6 +84,8 @@ class LocalTraining:
         store: The study's files; personal things lie in its personal folder.
         threads: Processor threads for TensorFlow; 1 repeats bit for bit.
         network: Gives the network to train in, whose weights are anybody's; one of its own else.
+        initial: Gives the whole weights that the study starts from, for a network that its terms
+            do not describe; None draws them from the study's seed.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class LocalTraining:
         *,
         threads: int = 1,
         network: Callable[[], SliceNetwork] | None = None,
+        initial: Callable[[], NDArray[np.float32]] | None = None,
     ) -> None:
         self._study = study
         self._msp_id = msp_id
@@ -103,6 +106,7 @@ class LocalTraining:
         self._slices = training_slices(cohort.train)
         self._validation = thinned(cohort.validation, FEW_SLICES)
         self._network = network or network_once(study, threads)
+        self._initial = initial
         self._judged: _Judged | None = None
 
     @property
@@ -160,7 +164,7 @@ class LocalTraining:
         Args:
             shared: float32, shape `(parameters,)`.
         """
-        return whole_vector(self._study, self._store, self._shared, shared)
+        return whole_vector(self._study, self._store, self._shared, shared, initial=self._initial)
 
     def _metrics(self, shared: NDArray[np.float32]) -> dict[str, float]:
         digest = hashlib.sha256(np.ascontiguousarray(shared, "<f4").tobytes()).digest()
@@ -201,6 +205,8 @@ def whole_vector(
     store: StudyStore,
     places: NDArray[np.bool_],
     shared: NDArray[np.float32],
+    *,
+    initial: Callable[[], NDArray[np.float32]] | None = None,
 ) -> NDArray[np.float32]:
     """Return all weights of a hospital's network.
 
@@ -209,14 +215,17 @@ def whole_vector(
         store: Its files here; personal tensors that were never trained are the initial ones.
         places: Which values are shared, bool, shape `(values,)`.
         shared: float32, shape `(parameters,)`.
+        initial: Gives the whole initial weights; None draws them from the study's seed.
     """
     from model.weights import initial_vector, specs
 
     content = read_file(store.personal_folder / "weights.bin")
-    if content is None:
-        vector = initial_vector(specs(network_of(study)), study.seed)
-    else:
+    if content is not None:
         vector = np.frombuffer(content, "<f4").astype(np.float32)
+    elif initial is not None:
+        vector = initial().copy()
+    else:
+        vector = initial_vector(specs(network_of(study)), study.seed)
     vector[places] = shared
     return vector
 

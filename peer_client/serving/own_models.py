@@ -3,8 +3,11 @@
 Alone: from the study's initial weights, as many steps as the hospital takes in the rounds, with an
 optimiser of its own. Weights and moments are kept in the personal folder after each round's steps,
 so a client that was stopped goes on to the same weights, bit for bit on one thread; a round taken
-twice trains no further. Adapted: some steps from the shared model, all tensors, Adam from zero.
-Neither leaves the hospital.
+twice trains no further. Adapted: some steps from the shared model, all tensors, Adam from zero; the
+newest one is kept. Neither leaves the hospital.
+
+    alone.bin     steps taken (u64), then weights and Adam's moments, float32, little-endian
+    adapted.bin   SHA-256 of start, round and steps, then weights, float32
 """
 
 from __future__ import annotations
@@ -45,6 +48,10 @@ class OwnModels:
         slices: Its training slices.
         folder: Its personal folder.
         network: Gives the network to train in, whose weights are anybody's.
+        extra_steps: Steps that the model trained alone takes beyond those of all rounds. With as
+            many as an adaptation takes, both have had the same number of steps.
+        initial: Gives the whole weights that training alone starts from, for a network that the
+            study's terms do not describe; None draws them from the study's seed.
     """
 
     study: Study
@@ -52,12 +59,15 @@ class OwnModels:
     slices: TrainingSlices
     folder: Path
     network: Callable[[], SliceNetwork]
+    extra_steps: int = 0
+    initial: Callable[[], Vector] | None = None
 
     def alone(self, rounds: int, progress: TrainingProgress) -> Vector:
         """Return the model trained alone after the steps of so many rounds.
 
         Args:
-            rounds: Rounds' worth of steps; those that are missing are taken now.
+            rounds: Rounds' worth of steps; those that are missing are taken now. The extra steps
+                are taken after all rounds of the study.
             progress: Told after each step.
 
         Returns:
@@ -71,7 +81,10 @@ class OwnModels:
         from model.weights import set_vector
 
         vector, state = self._kept()
-        begun, wanted = state.steps, rounds * self.study.local_steps
+        in_rounds = self.study.rounds * self.study.local_steps
+        wanted = rounds * self.study.local_steps
+        wanted += self.extra_steps if rounds >= self.study.rounds else 0
+        begun = state.steps
         while state.steps < wanted:
             first = state.steps
             net = self.network()
@@ -80,7 +93,7 @@ class OwnModels:
                 steps=min(self.study.local_steps, wanted - first),
                 seed=own_seed(self.study, self.msp_id, "alone"),
                 first_step=first,
-                total_steps=self.study.rounds * self.study.local_steps,
+                total_steps=in_rounds + self.extra_steps,
             )
 
             def told(seen: TrainProgress, before: int = first - begun) -> None:
@@ -101,14 +114,24 @@ class OwnModels:
             start: The shared model with this hospital's personal tensors, `(values,)`.
             round_number: The round that made it, for the draws.
             steps: Steps to take.
-            progress: Told after each step.
+            progress: Told after each step; not at all where the model is kept.
+
+        Returns:
+            float32, shape `(values,)`.
 
         Raises:
             DivergedError: A loss or weight is not finite.
+            StoreError: It cannot be written.
         """
         from model.training import TrainSettings, train
         from model.weights import set_vector
 
+        path = self.folder / "adapted.bin"
+        origin = start.astype("<f4").tobytes() + f"{round_number}/{steps}".encode()
+        digest = hashlib.sha256(origin).digest()
+        content = read_file(path)
+        if content is not None and content[:32] == digest and len(content) == 32 + 4 * len(start):
+            return np.frombuffer(content[32:], "<f4").astype(np.float32)
         net = self.network()
         set_vector(net, start)
         settings = TrainSettings(
@@ -121,7 +144,9 @@ class OwnModels:
         def told(seen: TrainProgress) -> None:
             progress(seen.step, seen.steps)
 
-        return train(net, self.slices, settings, progress=told).vector
+        vector = train(net, self.slices, settings, progress=told).vector
+        write_file(path, digest + vector.astype("<f4").tobytes())
+        return vector
 
     @property
     def _path(self) -> Path:
@@ -132,12 +157,14 @@ class OwnModels:
         from model.training import OptimiserState
         from model.weights import initial_vector, specs
 
-        manifest = specs(network_of(self.study))
         content = read_file(self._path)
         if content is None:
-            vector = initial_vector(manifest, self.study.seed)
+            if self.initial is not None:
+                vector = self.initial()
+            else:
+                vector = initial_vector(specs(network_of(self.study)), self.study.seed)
             return vector, OptimiserState.zero(len(vector))
-        values = sum(spec.size for spec in manifest)
+        values = sum(weight.size for weight in self.study.weights)
         if len(content) != 8 + 3 * 4 * values:
             raise StoreError(f"{self._path} is damaged; remove it and it is trained again")
         arrays = np.frombuffer(content[8:], "<f4").astype(np.float32).reshape(3, values)

@@ -1,9 +1,8 @@
 """One round's averaging without encryption: the very code that clients run around it.
 
 `PlainAverage` quantises each hospital's change, sums the integers, and applies the mean as every
-client does after opening; what is left out is the encryption, which changes no integer.
-`FloatAverage` averages the changes as they are, to see what quantising costs. Nothing is hidden
-here: for simulations only.
+client does after opening; what is left out is the encryption, which changes no integer. Nothing is
+hidden here: for simulations only.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from numpy.typing import NDArray
 
 from chaincode.records.study import Weight
 from chaincode.roundkey.parameters import derive
-from model.weights import WeightSpec
 from peer_client.update import (
     QuantisationReport,
     apply_update,
@@ -32,38 +30,6 @@ from peer_client.update import (
 
 Vector = NDArray[np.float32]
 GROUPS: Final = {True: frozenset({"all", "masks"}), False: frozenset({"all"})}
-
-
-@dataclass(slots=True)
-class FloatAverage:
-    """The mean of float changes, each tensor over the hospitals that have a part in it.
-
-    Attributes:
-        manifest: The tensors, personal ones left out.
-        has_masks: For each hospital whether it has masks.
-    """
-
-    manifest: Sequence[WeightSpec]
-    has_masks: Mapping[str, bool]
-    losses: dict[str, QuantisationReport] = field(default_factory=dict)
-
-    def apply(self, before: Vector, after: Mapping[str, Vector]) -> Vector:
-        """Return the shared weights after a round.
-
-        Args:
-            before: Shared weights, float32, shape `(parameters,)`.
-            after: Each hospital's after its steps, same shape.
-        """
-        changes = {name: weight_difference(before, vector) for name, vector in after.items()}
-        mean = np.zeros(len(before))
-        start = 0
-        for spec in self.manifest:
-            part = slice(start, start + spec.size)
-            start += spec.size
-            holders = [name for name in sorted(after) if spec.group in GROUPS[self.has_masks[name]]]
-            if holders:
-                mean[part] = np.mean([changes[name][part] for name in holders], axis=0)
-        return apply_update(before, mean)
 
 
 @dataclass(slots=True)

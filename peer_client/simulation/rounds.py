@@ -9,7 +9,7 @@ trainers sit behind complete clients over a ledger in memory
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -21,10 +21,16 @@ from peer_client.rounds.context import Trainer, TrainingProgress, TrainingTask
 from peer_client.simulation.averaging import PlainAverage
 from peer_client.storage.study_store import ModelState, StudyStore
 from peer_client.studies.study_file import initial_shared
-from peer_client.update import first_scales
+from peer_client.update import QuantisationReport, first_scales
 
 #: Told (hospital, what it does, steps done, steps in all).
 Told = Callable[[str, str, int, int], None]
+#: Turns (study, who has masks by MSP, model, weights by MSP after their steps) into the next model,
+#: and says what quantising took from each hospital's update.
+Average = Callable[
+    [Study, Mapping[str, bool], ModelState, Mapping[str, NDArray[np.float32]]],
+    tuple[ModelState, Mapping[str, QuantisationReport]],
+]
 #: Does something for each hospital and returns what was found, in their order.
 Each = Callable[[Callable[["SimulatedHospital"], Any], Sequence["SimulatedHospital"]], list[Any]]
 
@@ -65,14 +71,22 @@ class RoundDone:
     seconds: Mapping[str, float]
 
 
-def last_model(study: Study, hospitals: tuple[SimulatedHospital, ...]) -> ModelState:
-    """Return the newest model that every hospital has, the initial one if there is none."""
+def last_model(
+    study: Study, hospitals: tuple[SimulatedHospital, ...], first: ModelState | None = None
+) -> ModelState:
+    """Return the newest model that every hospital has, the first one if there is none.
+
+    Args:
+        study: The terms.
+        hospitals: All hospitals.
+        first: The model before round 1; None takes the study's own.
+    """
     common = set.intersection(*(set(each.store.model_rounds()) for each in hospitals))
     if common:
         model = hospitals[0].store.read_model(max(common))
         if model is not None:
             return model
-    return ModelState(0, initial_shared(study), first_scales(study.weights))
+    return first or ModelState(0, initial_shared(study), first_scales(study.weights))
 
 
 def one_by_one(
@@ -82,11 +96,40 @@ def one_by_one(
     return [act(each) for each in hospitals]
 
 
+def quantised_average(
+    study: Study,
+    has_masks: Mapping[str, bool],
+    model: ModelState,
+    after: Mapping[str, NDArray[np.float32]],
+) -> tuple[ModelState, Mapping[str, QuantisationReport]]:
+    """Average as clients do, without the encryption; the round's number decides the noise.
+
+    Args:
+        study: The terms.
+        has_masks: By MSP, whether a hospital has masks.
+        model: Before the round.
+        after: By MSP, shared weights after a hospital's steps, float32, shape `(parameters,)`.
+
+    Returns:
+        The next model, and what quantising took, by MSP.
+    """
+    number = model.round_number + 1
+    noise = np.random.default_rng([study.seed, number])
+    average = PlainAverage(study.weights, has_masks, study.bits, noise, model.scales)
+    shared = average.apply(model.weights, after)
+    following = average.scales if average.scales is not None else model.scales
+    return ModelState(number, shared, following), average.losses
+
+
 def plain_rounds(
     study: Study,
     hospitals: tuple[SimulatedHospital, ...],
     told: Told,
     for_each: Each = one_by_one,
+    *,
+    average: Average = quantised_average,
+    first: ModelState | None = None,
+    judging: bool = True,
 ) -> Iterator[RoundDone]:
     """Run the rounds that are missing without encryption; yield each as it ends.
 
@@ -95,28 +138,28 @@ def plain_rounds(
         hospitals: All hospitals.
         told: Told how far each hospital is.
         for_each: Lets hospitals work, one by one or at the same time.
+        average: How the hospitals' weights become the next model.
+        first: The model before round 1, for a network that the study's terms do not describe; None
+            takes the study's own.
+        judging: Whether each round's model is judged on validation patients.
     """
-    model = last_model(study, hospitals)
+    model = last_model(study, hospitals, first)
     has_masks = {each.msp_id: each.has_masks for each in hospitals}
     while model.round_number < study.rounds:
         number = model.round_number + 1
         task = TrainingTask(number, model.round_number, model.weights)
         vectors = for_each(partial(_trained, task, told), hospitals)
         after = {each.msp_id: vector for each, vector in zip(hospitals, vectors, strict=True)}
-        average = PlainAverage(
-            study.weights,
-            has_masks,
-            study.bits,
-            np.random.default_rng([study.seed, number]),
-            model.scales,
-        )
-        shared = average.apply(model.weights, after)
-        following = average.scales if average.scales is not None else model.scales
-        model = ModelState(number, shared, following)
-        judged = for_each(partial(_judged, task, shared), hospitals)
-        metrics = {each.msp_id: found for each, found in zip(hospitals, judged, strict=True)}
+        model, losses = average(study, has_masks, model, after)
+        metrics: dict[str, dict[str, float]] = {each.msp_id: {} for each in hospitals}
+        if judging:
+            judged = for_each(partial(_judged, task, model.weights), hospitals)
+            metrics = {each.msp_id: found for each, found in zip(hospitals, judged, strict=True)}
         for each in hospitals:
-            each.store.write_facts(number, {"metrics": metrics[each.msp_id]})
+            facts: dict[str, Any] = {"metrics": metrics[each.msp_id]}
+            if each.msp_id in losses:
+                facts["quantised"] = asdict(losses[each.msp_id])
+            each.store.write_facts(number, facts)
             each.store.write_model(model)
             each.store.forget_upload(number)
         yield RoundDone(model, metrics, 0, {})

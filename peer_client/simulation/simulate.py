@@ -20,18 +20,24 @@ from typing import TYPE_CHECKING, Any
 
 from chaincode.records.study import Study
 from model.decision import fit_decision
-from peer_client.ct.cohort import Cohort, load_cohort
+from peer_client.ct.cohort import Cohort, SliceSet, load_cohort
 from peer_client.ct.hospitals import HospitalData
 from peer_client.evaluation.figures import part_figures
 from peer_client.evaluation.readings import Reading
 from peer_client.reports.report import MaskPicture
-from peer_client.serving.choice import ALONE, choose
-from peer_client.serving.local_training import LocalTraining, built_network, whole_vector
+from peer_client.rounds.context import TrainingProgress
+from peer_client.serving.choice import ADAPTED, ALONE, FEDERATED, choose
+from peer_client.serving.local_training import (
+    LocalTraining,
+    built_network,
+    training_slices,
+    whole_vector,
+)
 from peer_client.serving.manifest import manifest_of
+from peer_client.serving.own_models import OwnModels, Vector
 from peer_client.serving.predictor import Predictor
 from peer_client.serving.served import LabelScheme, ServedModel, save_served
 from peer_client.simulation.errors import ResumeError
-from peer_client.simulation.homework import Homework, Vector
 from peer_client.simulation.memory_rounds import memory_rounds
 from peer_client.simulation.pages import mask_pictures, write_pages
 from peer_client.simulation.result import HospitalResult
@@ -83,10 +89,9 @@ def simulate(setting: Setting, told: Told) -> tuple[HospitalResult, ...]:
         def finish(number: int) -> tuple[HospitalResult, list[MaskPicture]]:
             data, store = setting.hospitals[number], hospitals[number].store
             cohort, net = cohorts[data.name], workshop.network()
-            work = Homework(net, cohort, setting.recipe, number, data.name, told)
-            federated = whole_vector(study, store, shared_places(study.weights), shared)
-            vectors = work.vectors(store.folder, federated)
-            readings = work.readings(cohort.validation, vectors)
+            reader = partial(_read, net, data.name, told)
+            vectors = _vectors(study, setting, data, cohort, store, workshop, shared)
+            readings = {name: reader(name, vectors[name], cohort.validation) for name in vectors}
             served = ServedModel(
                 net=net,
                 hospital=data.name,
@@ -98,7 +103,8 @@ def simulate(setting: Setting, told: Told) -> tuple[HospitalResult, ...]:
             )
             path = setting.output / "models" / f"{data.name}.keras"
             save_served(served, path)
-            result = _result(served, cohort, work, vectors, readings, setting.output, path)
+            test_alone = reader(ALONE, vectors[ALONE], cohort.test)
+            result = _result(served, cohort, test_alone, readings, setting.output, path)
             return result, mask_pictures(served, cohort)
 
         finished = workshop.each(finish, range(len(hospitals)))
@@ -137,8 +143,6 @@ def _cohort(data: HospitalData, setting: Setting, told: Told) -> Cohort:
         cache=setting.cache,
         progress=lambda done, total: told(data.name, "pictures normalised", done, total),
         processes=setting.threads,
-        spatial=setting.recipe.spatial,
-        signal=setting.recipe.signal,
     )
 
 
@@ -163,6 +167,47 @@ def _rounds(
     return plain_rounds(study, hospitals, workshop.told, workshop.each)
 
 
+def _vectors(
+    study: Study,
+    setting: Setting,
+    data: HospitalData,
+    cohort: Cohort,
+    store: StudyStore,
+    workshop: Workshop,
+    shared: Vector,
+) -> dict[str, Vector]:
+    """Return the weights of every model of a hospital; what is in its files is not trained again.
+
+    The model trained alone takes as many steps as the adapted one did in rounds and after them.
+    """
+
+    def telling(what: str) -> TrainingProgress:
+        return lambda done, total: workshop.told(data.name, what, done, total)
+
+    steps = setting.recipe.adapt_steps
+    slices = training_slices(cohort.train)
+    own = OwnModels(
+        study, data.msp_id, slices, store.personal_folder, workshop.network, extra_steps=steps
+    )
+    federated = whole_vector(study, store, shared_places(study.weights), shared)
+    vectors = {ALONE: own.alone(study.rounds, telling("alone")), FEDERATED: federated}
+    if steps:
+        vectors[ADAPTED] = own.adapted(federated, study.rounds, steps, telling("adapt"))
+    return vectors
+
+
+def _read(
+    net: SliceNetwork, hospital: str, told: Told, name: str, vector: Vector, slices: SliceSet
+) -> Reading:
+    """Let one model read slices."""
+    from model.weights import set_vector
+
+    set_vector(net, vector)
+    reading = Predictor(name, net, None).read(slices)
+    told(hospital, f"{name} read {len(slices)} slices", 1, 1)
+    return reading
+
+
 def _training(setting: Setting, study: Study) -> dict[str, Any]:
     return {
         "recipe": setting.recipe.to_dict(),
@@ -175,8 +220,7 @@ def _training(setting: Setting, study: Study) -> dict[str, Any]:
 def _result(
     served: ServedModel,
     cohort: Cohort,
-    work: Homework,
-    vectors: Mapping[str, Vector],
+    test_alone: Reading,
     validation: Mapping[str, Reading],
     output: Path,
     path: Path,
@@ -184,7 +228,6 @@ def _result(
     """Read the test patients, once, and compute the figures."""
     predictor = Predictor(served.hospital, served.net, served)
     reading = predictor.read(cohort.test)
-    alone = {ALONE: vectors[ALONE]}
     mine = validation[ALONE]
     own = fit_decision(mine.patients, mine.logits, mine.labels)
     return HospitalResult(
@@ -197,6 +240,6 @@ def _result(
             reading,
             decision=served.choice.decision,
         ),
-        test_alone=part_figures("test", work.readings(cohort.test, alone)[ALONE], decision=own),
+        test_alone=part_figures("test", test_alone, decision=own),
         model=path.relative_to(output).as_posix(),
     )

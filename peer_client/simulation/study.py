@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from chaincode.memory_ledger import memory_genesis_sha256
 from chaincode.records.study import Study
+from model.config import CapsNetConfig
 from peer_client.ct.hospitals import HospitalData
 from peer_client.ledgers.ledger import OrderingClaim
-from peer_client.simulation.errors import RecipeError
 from peer_client.simulation.recipe import Recipe
-from peer_client.simulation.sites import network_config
 from peer_client.storage.study_store import ModelState
 from peer_client.studies.study_file import StudyHospitalEntry, StudyPlan, study_of
 from peer_client.update import model_digest
@@ -38,15 +37,12 @@ def simulated_study(hospitals: Sequence[HospitalData], recipe: Recipe) -> Study:
         recipe: How they train.
 
     Raises:
-        RecipeError: The recipe sends floats or is of a network that studies do not have.
         ParameterError: Too few hospitals, or bits that do not make a safe encryption.
     """
-    if recipe.bits is None or recipe.network == "unet":
-        raise RecipeError("a study's updates are integers of a capsule network")
     plan = StudyPlan(
         name=NAME,
         title="Simulation",
-        network=network_config(recipe),
+        network=CapsNetConfig(size_px=recipe.size_px),
         label_positive=hospitals[0].label_positive,
         hospitals=tuple(
             StudyHospitalEntry(each.member, each.has_masks, each.label_negative)

@@ -154,9 +154,7 @@ def _network(section: Located) -> CapsNetConfig:
     """Return the architecture; every field has a default."""
     fields: dict[str, Any] = {}
     for name, value in section.fields(CapsNetConfig.__dataclass_fields__).items():
-        if name == "votes":
-            fields[name] = value.text(("shared", "textbook"))
-        elif name == "personal":
+        if name == "personal":
             fields[name] = value.texts()
         elif name == "auxiliary_dropout":
             fields[name] = value.number(0.0, 0.999)

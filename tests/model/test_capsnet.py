@@ -13,7 +13,6 @@ from model.blocks import residual
 from model.capsnet import CapsNet, CapsNetConfig, build
 from model.errors import ModelFileError, WeightLayoutError
 from model.files import load, save
-from model.twin import build_twin
 from model.weights import get_vector, initial_vector, set_vector, specs
 
 pytestmark = pytest.mark.tensorflow
@@ -25,8 +24,8 @@ def pictures(count, size=32, seed=0):
 
 @pytest.mark.parametrize(
     "config",
-    [CapsNetConfig(), CapsNetConfig(size_px=32, votes="textbook"), CapsNetConfig(size_px=64)],
-    ids=["default", "textbook", "64 px"],
+    [CapsNetConfig(), CapsNetConfig(size_px=64)],
+    ids=["default", "64 px"],
 )
 def test_manifest_names_every_tensor_of_the_built_network(config):
     net = build(config)  # refuses by itself where names or shapes differ
@@ -76,9 +75,8 @@ def test_slice_answers_the_same_alone_and_in_a_batch(fresh_net):
         assert np.allclose(together[key].numpy()[2:3], alone[key].numpy(), atol=1e-4)
 
 
-@pytest.mark.parametrize("build_net", [build, build_twin], ids=["capsnet", "twin"])
-def test_zero_pictures_have_finite_answers_and_gradients(build_net, small_config):
-    net = build_net(small_config)
+def test_zero_pictures_have_finite_answers_and_gradients(small_config):
+    net = build(small_config)
     zero = np.zeros((1, 32, 32, 1), np.float32)
     with tf.GradientTape() as tape:
         answer = net(zero, training=True)
@@ -99,9 +97,8 @@ def test_class_lengths_of_an_untrained_network_are_apart_and_off_the_flat_part()
     assert scores.max() < 0.99
 
 
-@pytest.mark.parametrize("build_net", [build, build_twin], ids=["capsnet", "twin"])
-def test_saved_network_answers_the_same_when_loaded(build_net, small_config, tmp_path):
-    net = build_net(small_config, seed=3)
+def test_saved_network_answers_the_same_when_loaded(small_config, tmp_path):
+    net = build(small_config, seed=3)
     path = tmp_path / "hospital.keras"
 
     save(net, path)
@@ -185,15 +182,6 @@ def test_residual_adds_what_two_convolutions_make_of_the_features():
 
     # The second normalisation's scale is zero, so what is added is its shift.
     assert np.allclose(block(given).numpy(), np.maximum(given + np.arange(8) - 4.0, 0), atol=1e-6)
-
-
-def test_twin_is_as_large_as_the_capsule_network():
-    sizes = [
-        sum(spec.size for spec in build_net(CapsNetConfig()).manifest)
-        for build_net in (build, build_twin)
-    ]
-
-    assert 0.98 < sizes[1] / sizes[0] < 1.02
 
 
 def test_capsnet_takes_its_configuration_as_a_dictionary(small_config):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from model.weights import initial_vector
 from peer_client.errors import StoreError
-from peer_client.serving.local_training import network_once, training_slices
+from peer_client.serving.local_training import network_once, training_slices, whole_vector
 from peer_client.serving.own_models import OwnModels
 from peer_client.storage.study_store import StudyStore
-from peer_client.studies.study_file import initial_shared
+from peer_client.studies.study_file import initial_shared, shared_places
 from tests.support.hospitals import MSPS
 from tests.support.tiny_network import slices, study
 
@@ -91,16 +93,60 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 
 
 def test_adapting_repeats_and_differs_by_hospital(tmp_path: Path) -> None:
-    from peer_client.serving.local_training import whole_vector
-    from peer_client.studies.study_file import shared_places
-
     places = shared_places(STUDY.weights)
     start = whole_vector(STUDY, StudyStore(tmp_path), places, initial_shared(STUDY))
 
-    first, again = (own_models(tmp_path).adapted(start, 1, 3, nobody) for _ in range(2))
-    other = own_models(tmp_path, MSPS[1]).adapted(start, 1, 3, nobody)
+    first, again = (own_models(tmp_path / each).adapted(start, 1, 3, nobody) for each in "ab")
+    other = own_models(tmp_path / "c", MSPS[1]).adapted(start, 1, 3, nobody)
 
     np.testing.assert_array_equal(first, again)
     assert (first != start).any()
     assert (first != other).any()
     assert not (tmp_path / "alone.bin").exists()
+
+
+def test_an_adapted_model_is_kept_and_made_again_from_another_start(tmp_path: Path) -> None:
+    start = whole_vector(
+        STUDY, StudyStore(tmp_path), shared_places(STUDY.weights), initial_shared(STUDY)
+    )
+    told: list[tuple[int, int]] = []
+    first = own_models(tmp_path).adapted(start, 1, 3, nobody)
+
+    kept = own_models(tmp_path).adapted(start, 1, 3, lambda *each: told.append(each))
+    assert told == []
+    np.testing.assert_array_equal(kept, first)
+    assert (tmp_path / "adapted.bin").stat().st_mode & 0o777 == 0o600
+
+    for other in ((start + np.float32(0.01), 1, 3), (start, 2, 3), (start, 1, 2)):
+        told.clear()
+        again = own_models(tmp_path).adapted(*other, lambda *each: told.append(each))
+        assert len(told) == other[2]
+        assert (again != first).any()
+
+
+def test_extra_steps_are_taken_after_all_rounds_and_go_on_where_they_stopped(
+    tmp_path: Path,
+) -> None:
+    def longer(folder: Path) -> OwnModels:
+        return replace(own_models(folder), extra_steps=3)
+
+    told: list[tuple[int, int]] = []
+    longer(tmp_path / "cut").alone(STUDY.rounds - 1, nobody)
+    steps = STUDY.local_steps
+    went_on = longer(tmp_path / "cut").alone(STUDY.rounds, lambda *each: told.append(each))
+    at_once = longer(tmp_path / "whole").alone(STUDY.rounds, nobody)
+
+    assert told == [(each + 1, steps + 3) for each in range(steps + 3)]
+    np.testing.assert_array_equal(went_on, at_once)
+    # The schedule is one over all steps, not the study's with some more behind it.
+    plain = own_models(tmp_path / "plain").alone(1, nobody)
+    assert (longer(tmp_path / "first").alone(1, nobody) != plain).any()
+
+
+def test_a_network_that_the_terms_do_not_describe_starts_from_what_is_given(
+    tmp_path: Path,
+) -> None:
+    vector = initial_vector(NETWORK().manifest, 99)
+    own = replace(own_models(tmp_path), initial=lambda: vector.copy())
+
+    np.testing.assert_array_equal(own.alone(0, nobody), vector)

@@ -24,6 +24,10 @@ import pytest
         ("model", "tensorflow"),
         ("model.weights", "tensorflow"),
         ("model.evaluation", "tensorflow"),
+        ("peer_client.simulation.simulate", "tensorflow"),
+        ("peer_client.cli.main", "benchmarks"),
+        ("benchmarks.evidence.plan", "tensorflow"),
+        ("benchmarks.evidence.report", "tensorflow"),
     ],
 )
 def test_importing_start_does_not_load_absent(start: str, absent: str) -> None:

@@ -24,12 +24,6 @@ CASES = {
         (4, 3, 3, 5),
         2,
     ),
-    "TextbookCapsules": (
-        {"types": 3, "size": 5, "kernel_size": 6, "strides": 2, "iterations": 3},
-        [(8, 6, 2, 4)],
-        (4, 3, 3, 5),
-        2,
-    ),
     "GroupNormalization": ({"groups": 2}, [(5, 4, 6)], (5, 4, 6), 2),
     "PooledCapsules": ({"size": 4}, [(12,)], (3, 4), 0),
     "ClassCapsules": (
@@ -63,7 +57,6 @@ def test_every_public_layer_is_examined():
         ("PrimaryCapsules", {"types": 1, "size": 4, "strides": 0}),
         ("ConvolutionalCapsules", {"types": 2, "size": 0}),
         ("ConvolutionalCapsules", {"types": 2, "size": 4, "iterations": 0}),
-        ("TextbookCapsules", {"types": 2, "size": 4, "strides": 0}),
         ("PooledCapsules", {"size": 0}),
         ("ClassCapsules", {"classes": 2, "size": 4, "iterations": 0}),
     ],
@@ -73,11 +66,10 @@ def test_layer_with_an_argument_below_one_is_refused(name, arguments):
         getattr(layers, name)(**arguments)
 
 
-@pytest.mark.parametrize("name", ["ConvolutionalCapsules", "TextbookCapsules"])
 @pytest.mark.parametrize("kernel_size", [3, 4, 8])
-def test_window_that_is_not_an_odd_multiple_of_the_strides_is_refused(name, kernel_size):
+def test_window_that_is_not_an_odd_multiple_of_the_strides_is_refused(kernel_size):
     with pytest.raises(ValueError, match="odd multiple of strides"):
-        getattr(layers, name)(types=2, size=4, kernel_size=kernel_size, strides=2)
+        layers.ConvolutionalCapsules(types=2, size=4, kernel_size=kernel_size, strides=2)
 
 
 def test_convolutional_capsules_on_a_grid_of_odd_sides_with_steps_of_two_are_refused():

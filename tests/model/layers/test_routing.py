@@ -1,30 +1,16 @@
-"""Routing by agreement: worked numbers, and the shared and textbook votes side by side."""
+"""Routing by agreement: worked numbers, and the votes of convolutional capsules."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from routing_by_hand import route, squash
 
-from model.layers import ClassCapsules, ConvolutionalCapsules, TextbookCapsules
+from model.layers import ClassCapsules, ConvolutionalCapsules
 from model.layers.routing import route_by_agreement
 
 pytestmark = pytest.mark.tensorflow
-
-
-def squash(vectors):
-    squared = (vectors**2).sum(-1, keepdims=True)
-    return vectors * squared / (1 + squared) / np.sqrt(squared + 1e-7)
-
-
-def route(votes, bias, iterations):
-    """Procedure 1 of Sabour et al. 2017, line by line, for votes (children, parents, size)."""
-    logits = np.zeros(votes.shape[:2])
-    for _ in range(iterations):
-        coupling = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-        parents = squash((coupling[:, :, None] * votes).sum(0) + bias)
-        logits = logits + (votes * parents[None]).sum(-1)
-    return parents
 
 
 def test_one_iteration_is_the_squashed_mean_share_of_the_votes():
@@ -123,33 +109,6 @@ def test_convolutional_capsules_share_their_transformation_over_child_types():
     permuted = layer(capsules[:, :, :, [2, 0, 3, 1]]).numpy()
 
     assert np.allclose(answer, permuted, atol=1e-5)
-
-
-def test_textbook_capsules_with_equal_matrices_and_one_place_are_the_convolutional():
-    rng = np.random.default_rng(3)
-    capsules = rng.normal(size=(2, 1, 1, 4, 5)).astype(np.float32)
-    shared, textbook = (
-        ConvolutionalCapsules(2, 3, kernel_size=1),
-        TextbookCapsules(2, 3, kernel_size=1),
-    )
-    shared.build(capsules.shape)
-    textbook.build(capsules.shape)
-    matrix = shared.kernel.numpy()[0, 0].reshape(5, 2, 3)
-    textbook.kernel.assign(np.broadcast_to(matrix.transpose(1, 2, 0), (4, 2, 3, 5)))
-
-    assert np.allclose(shared(capsules).numpy(), textbook(capsules).numpy(), atol=1e-5)
-
-
-def test_textbook_capsules_let_every_child_of_the_window_vote():
-    rng = np.random.default_rng(4)
-    layer = TextbookCapsules(2, 3, kernel_size=3)
-    capsules = rng.normal(size=(1, 3, 3, 4, 5)).astype(np.float32)
-    centre = layer(capsules).numpy()[0, 1, 1]
-
-    children = capsules[0].reshape(36, 5)
-    votes = np.einsum("nosd,nd->nos", layer.kernel.numpy(), children)
-
-    assert np.allclose(centre, route(votes, layer.bias.numpy(), 3), atol=1e-4)
 
 
 def test_class_capsules_of_worked_children():

@@ -6,12 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evidence_hand_made import CHANCE, PERFECT, write_cell
-from evidence_phantoms import dice_of_each, masks_picture, others
-from evidence_pictures import calibration_points, curves_picture
-from evidence_runs import chances_of, runs_of
-from test_evidence_worlds import slices
+from cells_by_hand import CHANCE, PERFECT, write_cell
+from test_evidence_data import slices
 
+from benchmarks.evidence.cells import Cells
+from benchmarks.evidence.pictures import (
+    calibration_points,
+    curves_picture,
+    dice_of_each,
+    masks_picture,
+    others,
+)
+from benchmarks.evidence.scores import chances_of, runs_of
 from peer_client.ct.hospitals import read_hospitals
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -34,15 +40,16 @@ def test_few_patients_make_one_point_and_not_six() -> None:
 
 
 def test_no_curve_is_drawn_where_none_was_kept(tmp_path: Path) -> None:
-    write_cell(tmp_path, "main/r0s0", "federated", "ucsd", CHANCE)
-    assert curves_picture(runs_of(tmp_path, ["ucsd"])) is None
+    cells = Cells(tmp_path)
+    write_cell(cells, "short/f0s0/federated", "ucsd", CHANCE)
+    assert curves_picture(runs_of(cells, ["ucsd"])) is None
 
 
 def test_the_thick_curve_is_the_mean_over_rounds_that_all_runs_have(tmp_path: Path) -> None:
-    for rotation, curve in enumerate(([[2, 0.5], [4, 0.7]], [[2, 0.7]])):
-        where = f"main/r{rotation}s0"
-        write_cell(tmp_path, where, "federated", "ucsd", PERFECT, curve=curve)
-    figure = curves_picture(runs_of(tmp_path, ["ucsd"]))
+    cells = Cells(tmp_path)
+    for fold, curve in enumerate(([[2, 0.5], [4, 0.7]], [[2, 0.7]])):
+        write_cell(cells, f"short/f{fold}s0/federated", "ucsd", PERFECT, curve=curve)
+    figure = curves_picture(runs_of(cells, ["ucsd"]))
     assert figure is not None
     lines = [line.get_xydata().tolist() for line in figure.axes[0].get_lines()]
     assert [[2.0, pytest.approx(0.6)]] in lines
@@ -70,9 +77,10 @@ def test_the_best_masks_stand_above_the_worst_and_empty_ones_are_left_out() -> N
 
 
 def test_a_second_seed_does_not_count_a_patient_twice_in_the_calibration(tmp_path: Path) -> None:
-    for where in ("main/r0s0", "main/r0s1", "main/r1s0"):
-        for tag in ("alone", "federated", "adapted"):
-            write_cell(tmp_path, where, tag, "ucsd", PERFECT)
-    runs = runs_of(tmp_path, ["ucsd"])["ucsd"]
+    cells = Cells(tmp_path)
+    for place in ("f0s0", "f0s1", "f1s0"):
+        for tag in ("local-only", "federated", "fine-tuned"):
+            write_cell(cells, f"short/{place}/{tag}", "ucsd", PERFECT)
+    runs = runs_of(cells, ["ucsd"])["ucsd"]
     assert len(runs) == 3
     assert [len(each.scores) for each in chances_of(runs)] == [4, 4]

@@ -109,12 +109,6 @@ def test_specs_with_a_personal_layer_that_does_not_exist_are_refused():
         specs(CapsNetConfig(personal=("clas_capsules",)))
 
 
-def test_specs_of_textbook_votes_have_a_matrix_for_every_child():
-    shapes = {spec.name: spec.shape for spec in specs(CapsNetConfig(votes="textbook"))}
-
-    assert shapes["deep_capsules/kernel"] == (36 * 8, 8, 16, 8)
-
-
 def test_set_vector_then_get_vector_gives_the_same_values():
     net = PlainNetwork(np.zeros((2, 3)), np.zeros(4))
     vector = np.arange(10, dtype=np.float32)
@@ -154,7 +148,6 @@ def test_set_vector_with_a_value_that_is_not_finite_is_refused_and_changes_nothi
         ("deep_size", 0),
         ("routing_iterations", 0),
         ("auxiliary_dropout", 1.0),
-        ("votes", "grouped"),
     ],
 )
 def test_config_that_cannot_be_built_is_refused(field, value):

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from peer_client.ct.hospitals import read_hospitals
+from peer_client.serving.local_training import seed_of
+from peer_client.serving.own_models import own_seed
 from peer_client.simulation.errors import RecipeError
 from peer_client.simulation.recipe import Recipe
-from peer_client.simulation.steps import draw_seed
+from peer_client.simulation.study import simulated_study
+
+EXAMPLES = Path(__file__).resolve().parents[4] / "examples"
 
 
 @pytest.mark.parametrize(
@@ -26,12 +32,18 @@ def test_alone_takes_as_many_steps_as_federated_and_adapted_together() -> None:
 
 
 def test_a_recipe_is_plain_values() -> None:
-    assert json.loads(json.dumps(Recipe(personal=("a",)).to_dict()))["personal"] == ["a"]
+    assert json.loads(json.dumps(Recipe(seed=3).to_dict()))["seed"] == 3
 
 
-def test_hospitals_and_purposes_draw_differently() -> None:
-    recipe = Recipe()
-    seeds = {draw_seed(recipe, hospital, purpose) for hospital in range(4) for purpose in range(4)}
-    assert len(seeds) == 16
+def test_hospitals_rounds_and_purposes_draw_differently_and_recipes_alike() -> None:
+    hospitals = read_hospitals(EXAMPLES / "phantoms.yaml")
+    study = simulated_study(hospitals, Recipe())
+    longer = simulated_study(hospitals, Recipe(rounds=3, local_steps=48))
+    other = simulated_study(hospitals, Recipe(seed=1))
+    seeds = {own_seed(study, msp, purpose) for msp in study.msps for purpose in ("alone", "a/20")}
+    seeds |= {seed_of(study, msp, number) for msp in study.msps for number in (1, 2)}
+    assert len(seeds) == 4 * len(study.msps)
     assert all(0 <= seed < 2**31 for seed in seeds)
-    assert draw_seed(recipe, 1, 2) == draw_seed(Recipe(rounds=3), 1, 2)
+    msp = study.msps[0]
+    assert own_seed(study, msp, "alone") == own_seed(longer, msp, "alone")
+    assert own_seed(study, msp, "alone") != own_seed(other, msp, "alone")
