@@ -44,7 +44,7 @@ from peer_client.simulation.result import HospitalResult
 from peer_client.simulation.rounds import SimulatedHospital, Told, last_model, plain_rounds
 from peer_client.simulation.setting import Setting
 from peer_client.simulation.study import ordering_claim, simulated_study
-from peer_client.simulation.workshop import Workshop
+from peer_client.simulation.training_threads import TrainingThreads
 from peer_client.storage.study_store import StudyStore, read_file, write_file
 from peer_client.studies.study_file import shared_places
 
@@ -74,23 +74,23 @@ def simulate(setting: Setting, told: Told) -> tuple[HospitalResult, ...]:
     claim_output(setting)
     study = simulated_study(setting.hospitals, setting.recipe)
     build = partial(built_network, study, 1, networks_at_once=NETWORKS_MAX)
-    with Workshop(build, setting.threads, told) as workshop:
-        told = workshop.told
+    with TrainingThreads(build, setting.threads, told) as threads:
+        told = threads.told
         cohorts = {each.name: _cohort(each, setting, told) for each in setting.hospitals}
         hospitals = tuple(
-            _simulated(each, cohorts[each.name], study, setting, workshop.network)
+            _simulated(each, cohorts[each.name], study, setting, threads.network)
             for each in setting.hospitals
         )
-        for done in _rounds(study, hospitals, setting, workshop):
+        for done in _rounds(study, hospitals, setting, threads):
             told("all", f"round {done.model.round_number} of {study.rounds} done", 1, 1)
         shared = last_model(study, hospitals).weights
         manifest = manifest_of(list(cohorts.values()))
 
         def finish(number: int) -> tuple[HospitalResult, list[MaskPicture]]:
             data, store = setting.hospitals[number], hospitals[number].store
-            cohort, net = cohorts[data.name], workshop.network()
+            cohort, net = cohorts[data.name], threads.network()
             reader = partial(_read, net, data.name, told)
-            vectors = _vectors(study, setting, data, cohort, store, workshop, shared)
+            vectors = _vectors(study, setting, data, cohort, store, threads, shared)
             readings = {name: reader(name, vectors[name], cohort.validation) for name in vectors}
             served = ServedModel(
                 net=net,
@@ -107,7 +107,7 @@ def simulate(setting: Setting, told: Told) -> tuple[HospitalResult, ...]:
             result = _result(served, cohort, test_alone, readings, setting.output, path)
             return result, mask_pictures(served, cohort)
 
-        finished = workshop.each(finish, range(len(hospitals)))
+        finished = threads.each(finish, range(len(hospitals)))
     results = [result for result, _ in finished]
     pictures = [picture for _, mine in finished for picture in mine]
     write_pages(setting, study, hospitals, results, pictures)
@@ -159,12 +159,15 @@ def _simulated(
 
 
 def _rounds(
-    study: Study, hospitals: tuple[SimulatedHospital, ...], setting: Setting, workshop: Workshop
+    study: Study,
+    hospitals: tuple[SimulatedHospital, ...],
+    setting: Setting,
+    threads: TrainingThreads,
 ) -> Any:
     if setting.encryption:
         claim = ordering_claim(setting.hospitals)
-        return memory_rounds(study, hospitals, claim, workshop.told, start=datetime.now(UTC))
-    return plain_rounds(study, hospitals, workshop.told, workshop.each)
+        return memory_rounds(study, hospitals, claim, threads.told, start=datetime.now(UTC))
+    return plain_rounds(study, hospitals, threads.told, threads.each)
 
 
 def _vectors(
@@ -173,7 +176,7 @@ def _vectors(
     data: HospitalData,
     cohort: Cohort,
     store: StudyStore,
-    workshop: Workshop,
+    threads: TrainingThreads,
     shared: Vector,
 ) -> dict[str, Vector]:
     """Return the weights of every model of a hospital; what is in its files is not trained again.
@@ -182,12 +185,12 @@ def _vectors(
     """
 
     def telling(what: str) -> TrainingProgress:
-        return lambda done, total: workshop.told(data.name, what, done, total)
+        return lambda done, total: threads.told(data.name, what, done, total)
 
     steps = setting.recipe.adapt_steps
     slices = training_slices(cohort.train)
     own = OwnModels(
-        study, data.msp_id, slices, store.personal_folder, workshop.network, extra_steps=steps
+        study, data.msp_id, slices, store.personal_folder, threads.network, extra_steps=steps
     )
     federated = whole_vector(study, store, shared_places(study.weights), shared)
     vectors = {ALONE: own.alone(study.rounds, telling("alone")), FEDERATED: federated}

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from peer_client.simulation.workshop import StoppedError, Workshop
+from peer_client.simulation.training_threads import StoppedError, TrainingThreads
 
 
 def no_network() -> object:
@@ -25,8 +25,8 @@ def test_what_is_found_comes_in_the_order_of_the_items_and_not_of_the_threads() 
             second_is_done.set()
         return 10 * item
 
-    with Workshop(no_network, 2, lambda *_: None) as workshop:
-        assert workshop.each(act, [1, 2]) == [10, 20]
+    with TrainingThreads(no_network, 2, lambda *_: None) as threads:
+        assert threads.each(act, [1, 2]) == [10, 20]
 
 
 @pytest.mark.parametrize("items", [["fails", "trains for ever"], ["trains for ever", "fails"]])
@@ -34,21 +34,21 @@ def test_a_failure_is_raised_and_ends_what_others_are_at(items: list[str]) -> No
     ended: list[str] = []
     begun = threading.Event()
 
-    def act(workshop: Workshop, item: str) -> None:
+    def act(threads: TrainingThreads, item: str) -> None:
         if item == "fails":
             assert begun.wait(30)
             raise ValueError("no lung")
         try:
             while True:
                 begun.set()
-                workshop.told("ucsd", "alone", 1, 2)
+                threads.told("ucsd", "alone", 1, 2)
         except StoppedError:
             ended.append(item)
             raise
 
     def all_of_it() -> None:
-        with Workshop(no_network, 2, lambda *_: None) as workshop:
-            workshop.each(partial(act, workshop), items)
+        with TrainingThreads(no_network, 2, lambda *_: None) as threads:
+            threads.each(partial(act, threads), items)
 
     with pytest.raises(ValueError, match="no lung"):
         all_of_it()
@@ -65,9 +65,9 @@ def test_one_thread_at_a_time_tells() -> None:
         time.sleep(0)  # lets another thread in, if anything does
         inside -= 1
 
-    with Workshop(no_network, 4, told) as workshop:
-        workshop.each(
-            lambda name: [workshop.told(name, "alone", step, 200) for step in range(200)], "abcd"
+    with TrainingThreads(no_network, 4, told) as threads:
+        threads.each(
+            lambda name: [threads.told(name, "alone", step, 200) for step in range(200)], "abcd"
         )
 
     assert most == 1

@@ -1,4 +1,4 @@
-"""Simulated hospitals at work at the same time: threads, each with a network of its own.
+"""A pool of training threads: hospitals at work at the same time, a network for each thread.
 
 TensorFlow computes outside Python's lock, so threads are enough to use a machine's processors, and
 all stays in one process. What a hospital computes depends on nothing but its own weights, slices
@@ -26,8 +26,8 @@ class StoppedError(Exception):
     """Another hospital's work failed or the simulation was interrupted: no use in going on."""
 
 
-class Workshop:
-    """Threads that work for hospitals; a context manager.
+class TrainingThreads:
+    """A pool of threads that train and read for hospitals; a context manager.
 
     Leaving it, also by an error or an interrupt, ends what is under way at the next step told.
 
@@ -70,14 +70,14 @@ class Workshop:
         """Tell how far a hospital is.
 
         Raises:
-            StoppedError: The workshop is being left.
+            StoppedError: The pool is being left.
         """
         if self._stopping.is_set():
             raise StoppedError
         with self._lock:
             self._told(hospital, what, done, total)
 
-    def __enter__(self) -> Workshop:
+    def __enter__(self) -> TrainingThreads:
         return self
 
     def __exit__(
