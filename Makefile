@@ -2,17 +2,23 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PACKAGES := network chaincode peer_client model
+LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q \
+	$(if $(UPGRADE),--upgrade)
 PYTEST := $(BIN)/python -m pytest -q
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: check setup demo test lint format types imports documentation unit model scenarios fabric \
+.PHONY: check setup lock demo test lint format types imports documentation unit model scenarios fabric \
 	simulate evidence benchmark-encryption benchmark-round benchmark-training benchmark-spoiled-rounds clean
 
 check: setup lint types imports documentation unit  ## lint, types, import rules, documentation, fast tests
 
 setup:  ## .venv, Pyfhel and Fabric, from caches where there are some
 	@$(PYTHON) setup/install.py
+
+lock:  ## resolve the ranges of setup.cfg again into setup/*.lock; UPGRADE=1 takes the newest
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) setup.cfg setup/tools.in --extra dev -o setup/requirements.lock
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) setup/pyfhel-build.in -o setup/pyfhel-build.lock
 
 demo: setup  ## four hospitals train one network over a real Fabric (DATA=<folder> for real CT)
 	@$(BIN)/python examples/demo.py $(if $(DATA),--data "$(DATA)") $(DEMO_OPTIONS)

@@ -216,9 +216,8 @@ def watch_rounds(
 
 def measure(root: Path, parameters: int, bits: int, rounds: int) -> dict[str, Any]:
     """Agree on a study, run a warm-up round and `rounds` more, and return the medians."""
-    from peer_client.audit.recomputation.block_walk import check_chain
-
     from network.consortium.member import MemberDirectory
+    from peer_client.audit.block_walk import check_chain
     from peer_client.client import member_client
     from peer_client.studies.study import approve, propose, read_study
 

@@ -29,13 +29,23 @@ from network.consortium.environment import (
 from network.consortium.founding import found_alone, found_consortium, with_port_base
 from network.consortium.leftovers import prune_builds, prune_logs
 from network.consortium.member import CHAINCODE, ORDERER, PEER, TOPOLOGY_FILE
+from network.consortium.member_lock import held
 from network.consortium.nodes import Host
 from network.consortium.status import MemberStatus, consortium_status
 from network.consortium.topology import Topology
+from network.fabric.binaries import VERSION as FABRIC_VERSION
 from network.fabric.binaries import find_binaries
 from network.runtime.folders import data_folder
-from network.runtime.program import Program, json_option, print_json, stop_on_signals
+from network.runtime.program import (
+    Program,
+    completion,
+    explain,
+    json_option,
+    print_json,
+    stop_on_signals,
+)
 from network.runtime.progress import TerminalProgress
+from network.runtime.shipped import shipped
 
 #: What nodes and chaincode services may see of this program's environment.
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "SSL_CERT_DIR", "SSL_CERT_FILE")
@@ -82,18 +92,25 @@ def _say(as_json: bool, found: Any, text: str) -> None:
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(
+    package_name="capsule-consortium",
+    message=f"consortium, version %(version)s (Hyperledger Fabric {FABRIC_VERSION})",
+)
 def main() -> None:
     """Run a consortium of hospitals on Hyperledger Fabric."""
     stop_on_signals()
+
+
+main.add_command(explain)
+main.add_command(completion)
 
 
 @main.command()
 @click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
-    default=Path(TOPOLOGY_FILE),
-    show_default=True,
-    help="The file that says who exists.",
+    help="The file that says who exists (default: crypto-config.yaml here, else the "
+    "demonstration's: five members on this machine).",
 )
 @click.option("--port-base", type=click.IntRange(1024, 65000), help="Replace its PortBase.")
 @click.option("--member", metavar="NAME", help="Only this member: separate hosts.")
@@ -106,7 +123,7 @@ def main() -> None:
 )
 @_shared
 def init(
-    config: Path,
+    config: Path | None,
     port_base: int | None,
     member: str | None,
     exchange: Path | None,
@@ -119,6 +136,7 @@ def init(
     """
     if exchange and not member:
         raise click.UsageError("--from needs --member")
+    config = config or _topology_here(own=member is not None)
     Topology.load(config)
     document = config.read_text(encoding="utf-8")
     if port_base is not None:
@@ -141,6 +159,40 @@ def init(
         {"root": str(root), "members": names, "missing": []},
         f"{len(names)} members in {root}: {', '.join(names)}\nNext: consortium up",
     )
+
+
+def _topology_here(*, own: bool) -> Path:
+    """Return the topology of the current folder, else the demonstration's.
+
+    Args:
+        own: Whether it must be the consortium's own, as for a member on a host of its own.
+    """
+    here = Path(TOPOLOGY_FILE)
+    if own or here.exists():
+        return here
+    click.echo(
+        f"no {TOPOLOGY_FILE} here: taking the demonstration's, all on this machine", err=True
+    )
+    return shipped(TOPOLOGY_FILE)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@json_option
+def examples(folder: Path, as_json: bool) -> None:
+    """Write the example topology, hospitals and study into FOLDER, to be changed.
+
+    A file that is there already stays.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    sources = [shipped(TOPOLOGY_FILE), *sorted(shipped("examples").glob("*.yaml"))]
+    written = []
+    for source in sources:
+        target = folder / source.name
+        if not target.exists():
+            target.write_bytes(source.read_bytes())
+            written.append(str(target))
+    _say(as_json, {"written": written}, "\n".join(f"wrote {name}" for name in written))
 
 
 @main.command()
@@ -172,8 +224,9 @@ def validate(config: Path, as_json: bool) -> None:
 def up(foreground: bool, members: tuple[str, ...], root: Path, as_json: bool) -> None:
     """Bring the members up, in the background, and return when all is ready.
 
-    Safe to repeat: what runs is left alone, what is missing is started. If it fails or is
-    interrupted, what it started is stopped again.
+    Safe to repeat: what runs is left alone, what is missing is started. If a node cannot be
+    started, or on an interrupt, what it started is stopped again; if only the others are late,
+    everything goes on running.
     """
     directories = open_members(root, members)
     started = time.monotonic()
@@ -201,7 +254,8 @@ def up(foreground: bool, members: tuple[str, ...], root: Path, as_json: bool) ->
         except KeyboardInterrupt:
             click.echo("stopping", err=True)
         finally:
-            stop_members(directories)
+            with held(directories):
+                stop_members(directories)
 
 
 @main.command()
@@ -210,7 +264,8 @@ def up(foreground: bool, members: tuple[str, ...], root: Path, as_json: bool) ->
 def status(members: tuple[str, ...], root: Path, as_json: bool) -> None:
     """Show every member's nodes, height, leader, versions, approvals, ports and memory.
 
-    Ends with 15 when a node is not healthy.
+    Ends with 15 when a node is not healthy, or says so and stands still: behind the others, in
+    another view, or with requests that no block takes up.
     """
     found = consortium_status(open_members(root, members))
     if as_json:
@@ -250,6 +305,9 @@ def _print_status(found: tuple[MemberStatus, ...]) -> None:
                 " ".join(str(port) for port in node.ports.values()),
             )
     Console(width=None if sys.stdout.isatty() else 120).print(table)
+    for one in found:
+        for problem in one.problems:
+            click.echo(f"{one.member}: {problem}")
     leaders = {one.leader for one in found if one.leader}
     total = sum(node.resident_bytes for one in found for node in one.nodes)
     click.echo(
@@ -317,7 +375,9 @@ def profile(member: str, output: Path | None, root: Path, as_json: bool) -> None
 @_shared
 def stop(members: tuple[str, ...], root: Path, as_json: bool) -> None:
     """Stop the members' nodes; all data stays."""
-    count = stop_members(open_members(root, members))
+    directories = open_members(root, members)
+    with held(directories):
+        count = stop_members(directories)
     _say(as_json, {"stopped": count}, f"{count} nodes stopped; the data stays in {root}")
 
 
@@ -333,9 +393,10 @@ def down(yes: bool, root: Path, as_json: bool) -> None:
             abort=True,
             err=True,
         )
-    count = stop_members(directories)
-    for directory in directories:
-        shutil.rmtree(directory.path)
+    with held(directories):
+        count = stop_members(directories)
+        for directory in directories:
+            shutil.rmtree(directory.path)
     (root / TOPOLOGY_FILE).unlink()
     _say(as_json, {"stopped": count, "deleted": str(root)}, f"{count} nodes stopped, data deleted")
 

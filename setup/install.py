@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -20,15 +21,16 @@ import sysconfig
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
-CONSTRAINTS = ROOT / "setup" / "constraints.txt"
+LOCK = ROOT / "setup" / "requirements.lock"
+PYFHEL_LOCK = ROOT / "setup" / "pyfhel-build.lock"
 TOOLCHAIN = ROOT / "setup" / "seal-minimal.cmake"
-PYFHEL = "3.5.0"
+PYTHONS = ((3, 11), (3, 12), (3, 13))
 #: Of the thin layer between Python and SEAL (SEAL itself is a CMake release build): no debug
 #: information, which is a tenth of its compiling.
 PYFHEL_FLAGS = "-O2 -g0 -DNDEBUG -fwrapv"
@@ -80,21 +82,22 @@ def cache_directory() -> Path:
 
 
 def check_prerequisites() -> None:
-    """Raise for the first thing missing, naming the command that mends it."""
-    if sys.version_info[:2] != (3, 11):
+    """Raise for the first thing missing, naming the command that installs it."""
+    if sys.version_info[:2] not in PYTHONS:
         raise SetupError(
-            f"Python 3.11 is needed, this is {platform.python_version()}",
-            "install it (Debian 12: apt-get install python3.11 python3.11-venv) and run "
+            f"Python 3.11, 3.12 or 3.13 is needed, this is {platform.python_version()}",
+            "install one (Debian 12: apt-get install python3.11 python3.11-venv) and run "
             "`make PYTHON=python3.11`",
             EXIT_PREREQUISITE,
         )
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
     for module in ("venv", "ensurepip"):
         try:
             __import__(module)
         except ImportError:
             raise SetupError(
                 f"Python's module `{module}` is missing",
-                "apt-get install python3.11-venv",
+                f"apt-get install python{version}-venv",
                 EXIT_PREREQUISITE,
             ) from None
     if not (find_wheel() or shutil.which("g++")):
@@ -107,7 +110,7 @@ def check_prerequisites() -> None:
     if not (find_wheel() or header.exists()):
         raise SetupError(
             "Python's headers are missing (Pyfhel is built from source)",
-            "apt-get install python3.11-dev",
+            f"apt-get install python{version}-dev",
             EXIT_PREREQUISITE,
         )
     free = shutil.disk_usage(ROOT).free
@@ -121,14 +124,46 @@ def check_prerequisites() -> None:
 
 def wheel_directory() -> Path:
     """Return where the Pyfhel wheel for this interpreter and recipe is kept."""
-    recipe = hashlib.sha256(TOOLCHAIN.read_bytes() + PYFHEL_FLAGS.encode()).hexdigest()[:8]
-    tag = f"pyfhel-{PYFHEL}-cp311-{platform.machine()}-{recipe}"
+    parts = (TOOLCHAIN.read_bytes(), PYFHEL_FLAGS.encode(), PYFHEL_LOCK.read_bytes())
+    recipe = hashlib.sha256(b"".join(parts)).hexdigest()[:8]
+    python = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    tag = f"pyfhel-{python}-{platform.machine()}-{recipe}"
     return cache_directory() / tag
 
 
 def find_wheel() -> Path | None:
     """Return the cached wheel, if there is one."""
     return next(iter(sorted(wheel_directory().glob("*.whl"))), None)
+
+
+def pinned(lock: str) -> dict[str, str]:
+    """Return the requirements of a lock file by name, each with its version and hashes.
+
+    Raises:
+        SetupError: One has no exact version or no hash: it would be installed whatever it is.
+    """
+    found: dict[str, str] = {}
+    for block in re.split(r"\n(?=\S)", lock.strip()):
+        name = block.split("==")[0]
+        if not re.fullmatch(r"[a-z0-9-]+==[^\s;]+(?s:.*)--hash=sha256:[0-9a-f]{64}\s*", block):
+            raise SetupError(
+                f"{name.splitlines()[0]!r} has no exact version or no hash in the lock file",
+                "run `make lock`, or take the file from the repository again",
+                EXIT_BUILD,
+            )
+        found[name] = block
+    return found
+
+
+def install_pinned(
+    command: Sequence[str | Path], pins: Iterable[str], log: Path, what: str, **environment: str
+) -> None:
+    """Run an installer on pins; it refuses every file that has another hash."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirements:
+        requirements.write("\n".join(pins) + "\n")
+        requirements.flush()
+        options = ("--no-deps", "--require-hashes", "-r", requirements.name)
+        call([*command, *options], log, what, **environment)
 
 
 def call(command: Sequence[str | Path], log: Path, what: str, **environment: str) -> None:
@@ -161,14 +196,23 @@ def build_pyfhel(log: Path) -> None:
         return
     target = wheel_directory()
     target.parent.mkdir(parents=True, exist_ok=True)
+    pins = pinned(PYFHEL_LOCK.read_text())
+    source = pins.pop("pyfhel")
     with tempfile.TemporaryDirectory(dir=target.parent, prefix="building-") as scratch:
-        call(
-            [VENV / "bin" / "pip", "wheel", "--no-deps", "-w", scratch, f"Pyfhel=={PYFHEL}"],
+        # An environment of its own, as pip would make one, but of files that are pinned by hash.
+        tools = Path(scratch, "tools")
+        call([sys.executable, "-m", "venv", tools], log, "making an environment for Pyfhel")
+        pip = tools / "bin" / "pip"
+        install_pinned([pip, "install"], pins.values(), log, "installing what builds Pyfhel")
+        install_pinned(
+            [pip, "wheel", "--no-build-isolation", "-w", scratch],
+            [source],
             log,
             "building Pyfhel",
             CMAKE_TOOLCHAIN_FILE=str(TOOLCHAIN),
             CFLAGS=PYFHEL_FLAGS,
             CXXFLAGS=PYFHEL_FLAGS,
+            PATH=f"{tools / 'bin'}:{os.environ.get('PATH', '')}",
         )
         target.mkdir(exist_ok=True)
         for wheel in Path(scratch).glob("*.whl"):
@@ -181,20 +225,16 @@ def install_packages(log: Path) -> None:
     With uv, which unpacks a third as long as pip. It does not read pip's own configuration, so
     where it reaches no index pip installs the same pins.
     """
-    pins = [line for line in CONSTRAINTS.read_text().splitlines() if "==" in line]
-    others = [pin for pin in pins if not pin.lower().startswith("pyfhel")]
-    installer = next(pin for pin in pins if pin.startswith("uv=="))
+    pins = pinned(LOCK.read_text())
+    del pins["pyfhel"]
     what = "installing the Python packages"
-    pip = [*BEHIND, VENV / "bin" / "pip", "install", "--no-deps", "--no-compile"]
-    uv = [*BEHIND, VENV / "bin" / "uv", "pip", "install", "--no-deps", "--python", VENV]
-    call([*pip, installer], log, what)
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirements:
-        requirements.write("\n".join(others))
-        requirements.flush()
-        try:
-            call([*uv, "-r", requirements.name], log, what)
-        except SetupError:
-            call([*pip, "-r", requirements.name], log, what)
+    pip = [*BEHIND, VENV / "bin" / "pip", "install", "--no-compile"]
+    uv = [*BEHIND, VENV / "bin" / "uv", "pip", "install", "--python", VENV]
+    install_pinned(pip, [pins["uv"]], log, what)
+    try:
+        install_pinned(uv, pins.values(), log, what)
+    except SetupError:
+        install_pinned(pip, pins.values(), log, what)
     # Compiles what is used, once, where an installer would compile every module of every package.
     call([*BEHIND, VENV / "bin" / "python", "-c", FIRST_IMPORT], log, "importing what is used")
 
@@ -225,7 +265,7 @@ def stamp() -> str:
     """Return a digest of all that decides what the environment holds."""
     digest = hashlib.sha256()
     fabric = ROOT / "network" / "fabric" / "go.sum"
-    for path in (CONSTRAINTS, TOOLCHAIN, ROOT / "setup.cfg", fabric):
+    for path in (LOCK, PYFHEL_LOCK, TOOLCHAIN, ROOT / "setup.cfg", fabric):
         digest.update(path.read_bytes())
     digest.update(sys.version.encode())
     digest.update(str(ROOT).encode())
@@ -328,7 +368,7 @@ def main() -> int:
     except SetupError as error:
         print(
             f"error {error.exit_code}: {error}\nWhat to do: {error.hint}\n"
-            f"See docs/errors/{error.exit_code}.md",
+            f"More: docs/errors/{error.exit_code}.md",
             file=sys.stderr,
         )
         return error.exit_code

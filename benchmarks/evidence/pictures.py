@@ -287,17 +287,17 @@ def main() -> None:
     set_threads(1)
     from peer_client.serving.predictor import open_predictor
 
-    decider = open_predictor(options.model)
+    predictor = open_predictor(options.model)
     hospitals = others(read_hospitals(options.hospitals), options.patients)
     with tempfile.TemporaryDirectory() as folder:
         data = write_phantoms(hospitals, Path(folder))
-        parts = load_part(data, size_px=decider.net.config.size_px)
+        parts = load_part(data, size_px=predictor.net.config.size_px)
     lesions, slices = [], []
     for part in parts.values():
         masked = part.rows(np.unique(part.mask_index))
         if len(masked):
             slices.append(masked)
-            lesions.append(decider.read_images(masked.images)[1])
+            lesions.append(predictor.read_images(masked.images)[1])
     joined = slices[0]
     for more in slices[1:]:
         joined = replace(
@@ -306,7 +306,7 @@ def main() -> None:
             masks=np.concatenate([joined.masks, more.masks]),
             mask_index=np.concatenate([joined.mask_index, more.mask_index + len(joined.images)]),
         )
-    figure = masks_picture(np.concatenate(lesions), joined, decider.name)
+    figure = masks_picture(np.concatenate(lesions), joined, predictor.name)
     if figure is None:
         raise SystemExit("no phantom has a lesion")
     figure.savefig(options.output, dpi=110)

@@ -1,8 +1,10 @@
 """Bring members up: from certificates on disk to a committed chaincode.
 
 Every step looks at what is there and does the rest, so `bring_up` may be repeated, after a crash
-too. Whatever it started is stopped again when it fails or is interrupted; nodes that ran before
-are left alone, unless crypto-config.yaml says otherwise than when they were started. Where all
+too. When a node of its own cannot be started, or on an interrupt, what it started is stopped again;
+when it waits in vain for other members or for the ordering, what runs goes on running, because the
+others wait for it. Nodes that ran before are left alone, unless crypto-config.yaml says otherwise
+than when they were started; these are started again and never stopped. Where all
 members run on one machine it plays each in turn; on separate hosts each member calls it for
 itself, with the genesis block and the public files handed over.
 """
@@ -37,11 +39,13 @@ from network.consortium.lifecycle import (
     wanted_definition,
 )
 from network.consortium.member import CHAINCODE, ORDERER, PEER, TOPOLOGY_FILE, MemberDirectory
+from network.consortium.member_lock import held
 from network.consortium.nodes import Host, Node, nodes_of
 from network.consortium.package import build_package
 from network.consortium.participation import Participation
 from network.consortium.processes import NodeProcess, stop_all
 from network.consortium.topology import Topology
+from network.errors import NetworkError
 from network.gateway.gateway import Gateway
 from network.quorum import hospital_quorum
 from network.runtime.errors import DiskFullError
@@ -61,6 +65,7 @@ class Limits:
     """How long each part may take, in seconds, and what disk there must be."""
 
     node_s: float = 60.0
+    ports_s: float = 5.0  # until the system has closed what a stopped node had open
     gossip_s: float = 90.0
     ordering_s: float = 60.0
     approvals_s: float = 60.0
@@ -79,32 +84,60 @@ class BringUp:
     now: datetime
     limits: Limits = field(default_factory=Limits)
     started: list[NodeProcess] = field(default_factory=list)
+    #: Those of them that did not run before.
+    added: list[NodeProcess] = field(default_factory=list)
 
     def run(self) -> int:
         """Bring the members up; return how many nodes had to be started.
 
         Raises:
-            ConsortiumError: Something is wrong; what this run started is stopped again.
+            MemberBusyError: Another program starts or stops nodes of one of these members.
+            ConsortiumError: Something is wrong: with a node of these members, and what this run
+                added is stopped again; or other members are late, and everything goes on running.
         """
+        with held(self.directories):
+            with self._undone_on_failure():
+                with self.report.step("checking certificates and ports", 0.3):
+                    self._check()
+                    self._genesis()
+                with self.report.step("starting the nodes", 1.5):
+                    self._start()
+                with self.report.step("joining the channel", 1.0):
+                    self._join()
+            with self._kept_while_others_are_late():
+                with self.report.step("installing and approving the chaincode", 1.5):
+                    self._approve()
+                with self.report.step("waiting for the peers and ordering nodes to agree", 5.0):
+                    self._wait_together()
+                with self.report.step("committing the chaincode", 0.5):
+                    self._commit()
+        return len(self.started)
+
+    @contextmanager
+    def _undone_on_failure(self) -> Iterator[None]:
+        """Stop what this run added when a node of its own fails, or on an interrupt."""
         try:
-            with self.report.step("checking certificates and ports", 0.3):
-                self._check()
-                self._genesis()
-            with self.report.step("starting the nodes", 1.5):
-                self._start()
-            with self.report.step("joining the channel", 1.0):
-                self._join()
-            with self.report.step("installing and approving the chaincode", 1.5):
-                self._approve()
-            with self.report.step("waiting for the peers and ordering nodes to agree", 5.0):
-                self._wait_together()
-            with self.report.step("committing the chaincode", 0.5):
-                self._commit()
+            yield
         except BaseException:
             with _uninterrupted():
-                stop_all(self.started)
+                stop_all(self.added)
             raise
-        return len(self.started)
+
+    @contextmanager
+    def _kept_while_others_are_late(self) -> Iterator[None]:
+        """Let everything run on when others or the ordering are late: they may need these nodes."""
+        try:
+            yield
+        except NetworkError as error:
+            error.hint = (
+                f"{error.hint}. All nodes started here go on running, the others may wait for "
+                "them; `consortium up` goes on from here"
+            )
+            raise
+        except BaseException:
+            with _uninterrupted():
+                stop_all(self.added)
+            raise
 
     @property
     def _nodes(self) -> list[Node]:
@@ -136,7 +169,7 @@ class BringUp:
             check_certificates(directory, self.topology, now=self.now)
         for node in self._nodes:
             if node.process() is None:
-                node.check_ports()
+                node.check_ports(timeout_s=self.limits.ports_s)
 
     def _genesis(self) -> None:
         """Take the first block from a member that has it; else let the first member make it."""
@@ -170,12 +203,15 @@ class BringUp:
                 # crypto-config.yaml has changed since it was started: a new chaincode version has
                 # another package id, which the peer would refuse from the old service.
                 process.stop()
-                node.check_ports()
-                process = None
-            if process is None:
+                node.check_ports(timeout_s=self.limits.ports_s)
                 node.write_configuration()
                 process = node.start(self.host)
                 self.started.append(process)
+            elif process is None:
+                node.write_configuration()
+                process = node.start(self.host)
+                self.started.append(process)
+                self.added.append(process)
             waiting.append((node, process))
         _side_by_side(lambda pair: pair[0].wait(pair[1], timeout_s=self.limits.node_s), waiting)
 
@@ -203,7 +239,7 @@ class BringUp:
                 limit_s = self.limits.approvals_s
                 approve(gateway, msp_id, definition, package, timeout_s=limit_s)
 
-        _side_by_side(approve_own, self._hospitals)
+        _side_by_side(approve_own, self._hospitals, let_finish=True)
 
     def _wait_together(self) -> None:
         everyone = len(self.topology.members)
@@ -258,18 +294,26 @@ class BringUp:
         )
 
 
-def _side_by_side(work: Callable[[_Item], object], items: Iterable[_Item]) -> None:
+def _side_by_side(
+    work: Callable[[_Item], object], items: Iterable[_Item], *, let_finish: bool = False
+) -> None:
     """Do the same for several members at once; raise the first error.
 
     After an error, or a Ctrl-C, the others are not waited for: `BringUp.run` stops the nodes they
     wait on, which ends them.
+
+    Args:
+        work: What is done for each.
+        items: The members, or nodes.
+        let_finish: Wait for the others after an error too, because the nodes go on running.
     """
     todo = list(items)
     pool = ThreadPoolExecutor(max_workers=max(len(todo), 1))
     try:
         list(pool.map(work, todo))
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
+    except BaseException as error:
+        wait = let_finish and isinstance(error, Exception)
+        pool.shutdown(wait=wait, cancel_futures=not wait)
         raise
     pool.shutdown()
 

@@ -138,3 +138,14 @@ class MemberFileError(ConsortiumError):
             "put the file back from a copy; a file under others/ comes from that member's public/ "
             "(docs/consortium.md, Member directories)"
         )
+
+
+class MemberBusyError(ConsortiumError):
+    """Another program starts or stops this member's nodes at this moment."""
+
+    exit_code: ClassVar[int] = 104
+
+    def __init__(self, member: str, holder: str) -> None:
+        by = f" (process {holder})" if holder else ""
+        super().__init__(f"another `consortium` command{by} starts or stops the nodes of {member}")
+        self.hint = "wait until it has ended, or interrupt it; nothing was changed by this command"

@@ -16,6 +16,7 @@ from network.consortium.certificates import read_file
 from network.consortium.errors import MemberFileError, NotInitialisedError
 from network.consortium.topology import Topology
 from network.gateway.gateway import ClientTls, Gateway, GatewayAddress
+from network.gateway.settings import Timeouts
 from network.wire.identity import load_identity
 
 TOPOLOGY_FILE: Final = "crypto-config.yaml"
@@ -101,6 +102,11 @@ class MemberDirectory:
         return self.path / "run" / f"{kind}.json"
 
     @property
+    def lock_file(self) -> Path:
+        """Return the file that a program locks while it starts or stops this member's nodes."""
+        return self.path / "run" / "lock"
+
+    @property
     def genesis_block(self) -> Path:
         """The channel's first block, the same for all members."""
         return self.path / "genesis.block"
@@ -168,7 +174,9 @@ class MemberDirectory:
             server_name=entry["server_name"],
         )
 
-    def _connect(self, user: str, entries: list[dict[str, Any]]) -> Gateway:
+    def _connect(
+        self, user: str, entries: list[dict[str, Any]], timeouts: Timeouts | None = None
+    ) -> Gateway:
         found = self.description()
         certificate, key = (
             read_file(self.path / found["client_tls"][part]) for part in ("cert", "key")
@@ -178,20 +186,23 @@ class MemberDirectory:
             load_identity(self.user_msp(user), found["msp_id"]),
             client_tls=ClientTls(certificate, key),
             channel=found["channel"],
+            timeouts=timeouts or Timeouts(),
         )
 
     def connect(self, user: str = "client") -> Gateway:
         """Connect one of its users, to its own peer first, to the others' after it."""
         return self._connect(user, self.description()["gateways"])
 
-    def connect_own(self, user: str) -> Gateway:
+    def connect_own(self, user: str, timeouts: Timeouts | None = None) -> Gateway:
         """Connect one of its users to its own peer and to no other."""
-        return self._connect(user, self.description()["gateways"][:1])
+        return self._connect(user, self.description()["gateways"][:1], timeouts)
 
-    def other_gateways(self, user: str = "client") -> tuple[Gateway, ...]:
+    def other_gateways(
+        self, user: str = "client", timeouts: Timeouts | None = None
+    ) -> tuple[Gateway, ...]:
         """Connect to each other member's peer alone, to ask whether a commit has reached it."""
         _, *others = self.description()["gateways"]
-        return tuple(self._connect(user, [entry]) for entry in others)
+        return tuple(self._connect(user, [entry], timeouts) for entry in others)
 
     def roots_pem(self, msp_id: str) -> tuple[bytes, ...]:
         """Return the identity roots of an MSP, from this member's own files.

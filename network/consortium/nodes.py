@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -84,14 +86,16 @@ class Node:
         """Return its process, if it runs."""
         return NodeProcess.find(self.directory.pid_file(self.kind))
 
-    def check_ports(self) -> None:
-        """Check that its ports are free.
+    def check_ports(self, *, timeout_s: float) -> None:
+        """Check that its ports are free, or become so within the time.
 
         Raises:
             PortInUseError: One is not.
         """
+        deadline = time.monotonic() + timeout_s
         for host, key, port in self.ports():
-            check_free(host, [(key, port)], member=self.member.name)
+            left_s = max(deadline - time.monotonic(), 0.0)
+            check_free(host, [(key, port)], member=self.member.name, timeout_s=left_s)
 
     @property
     def configuration_file(self) -> Path:
@@ -118,12 +122,16 @@ class Node:
         }
 
     def is_configured(self) -> bool:
-        """Tell whether its configuration on disk, with which it was started, is the present one."""
-        document = self.configuration()
+        """Tell whether it was started with the present configuration.
+
+        The TLS roots of the other members do not count: a running node takes them from the
+        channel's configuration, and changes with it (fabric core/peer/peer.go updateTrustedRoots).
+        """
         try:
-            return bool(json.loads(self.configuration_file.read_bytes()) == document)
+            found = json.loads(self.configuration_file.read_bytes())
         except (OSError, ValueError):
             return False
+        return bool(_without_others(found) == _without_others(self.configuration()))
 
     def write_configuration(self) -> None:
         """Write its configuration anew from crypto-config.yaml and the certificates."""
@@ -173,6 +181,18 @@ class Node:
             log=self.directory.log(self.kind),
             timeout_s=timeout_s,
         )
+
+
+def _without_others(document: Any) -> Any:
+    """Return a node's configuration without the TLS roots that it has of all members."""
+    shown = deepcopy(document)
+    if isinstance(shown, dict):
+        for path in (("peer", "tls", "clientRootCAs"), ("General", "TLS", "ClientRootCAs")):
+            inner = shown
+            for key in path[:-1]:
+                inner = inner.get(key, {})
+            inner.pop(path[-1], None)
+    return shown
 
 
 def nodes_of(directory: MemberDirectory, topology: Topology) -> tuple[Node, ...]:

@@ -94,7 +94,11 @@ class NodeProcess:
         if self.boot_id != _boot_id():
             return False
         found = _stat(self.pid)
-        return found is not None and found[0] != "Z" and found[1] == self.start_ticks
+        if found is None or found[1] != self.start_ticks:
+            return False
+        # The first thread of a program may have ended, a zombie, before the others: these still
+        # hold its ports and files.
+        return found[0] != "Z" or _threads(self.pid) > 1
 
     def resident_bytes(self) -> int:
         """Return its resident memory, 0 when it has ended."""
@@ -137,6 +141,14 @@ def _boot_id() -> str:
         return _BOOT_ID.read_text().strip()
     except OSError:
         return ""
+
+
+def _threads(pid: int) -> int:
+    """Return how many threads of a process are left, its first one included."""
+    try:
+        return len(os.listdir(f"/proc/{pid}/task"))
+    except OSError:
+        return 0
 
 
 def _stat(pid: int) -> tuple[str, int] | None:

@@ -44,11 +44,12 @@ class Failure:
         >>> print(Failure(12, "the plug is out", "plug it in").text())
         error 12: the plug is out
         What to do: plug it in.
-        See docs/errors/12.md
+        More: `consortium explain 12` (docs/errors/12.md)
         """
         hint = self.hint if self.hint.endswith((".", "!", "?")) else f"{self.hint}."
         what_to_do = f"What to do: {hint}\n" if self.hint else ""
-        return f"error {self.code}: {self.message}\n{what_to_do}See {self.page}"
+        more = f"More: `consortium explain {self.code}` ({self.page})"
+        return f"error {self.code}: {self.message}\n{what_to_do}{more}"
 
     def document(self) -> dict[str, Any]:
         """Return the one JSON object for programs."""

@@ -24,8 +24,10 @@ from types import FrameType
 from typing import Any, Final, NoReturn, TypeVar
 
 import click
+from click.shell_completion import get_completion_class
 
 from network.runtime.failures import Failure, failure_of
+from network.runtime.shipped import shipped
 
 INTERRUPTED: Final = 128 + signal.SIGINT
 STOPPED: Final = "stopped; give the same command again to go on"
@@ -99,3 +101,32 @@ def json_option(command: C) -> C:
 def print_json(value: Any) -> None:
     """Print one JSON document."""
     click.echo(json.dumps(value, indent=2, sort_keys=True))
+
+
+@click.command()
+@click.argument("code", type=int)
+@json_option
+def explain(code: int, as_json: bool) -> None:
+    """Print the page of an exit code: what happened, what to do, an example."""
+    page = shipped(f"docs/errors/{code}.md")
+    if not page.exists():
+        raise click.UsageError(f"{code} is no exit code of these programs with a page of its own")
+    text = page.read_text()
+    if as_json:
+        print_json({"code": code, "page": text})
+    else:
+        click.echo(text)
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "fish", "zsh"]))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    """Print what makes a shell complete this program's commands (docs/completion.md)."""
+    root = context.find_root()
+    name = root.info_name or "consortium"
+    kind = get_completion_class(shell)
+    if kind is None:  # click knows each of the choices
+        raise click.UsageError(f"no completion for {shell}")
+    variable = f"_{name.replace('-', '_').upper()}_COMPLETE"
+    click.echo(kind(root.command, {}, name, variable).source())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from network.runtime.program import Program, stop_on_signals
+from network.runtime.program import Program, completion, explain, stop_on_signals
 from peer_client.cli.agreeing import approve, propose
 from peer_client.cli.audit import audit
 from peer_client.cli.channel import channel
@@ -54,3 +54,5 @@ main.add_command(audit)
 main.add_command(report)
 main.add_command(evaluate)
 main.add_command(simulate)
+main.add_command(explain)
+main.add_command(completion)

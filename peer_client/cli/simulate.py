@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from network.runtime.program import json_option, print_json
+from network.runtime.shipped import shipped
 from peer_client.cli.output import print_table
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 LINE_EVERY_S = 5.0
 #: What hospitals say while they take training steps begins with one of these.
 TRAINING = ("round ", "alone", "adapt")
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 @click.command()
@@ -75,7 +75,7 @@ def simulate(
     from peer_client.api import simulate as run
     from peer_client.simulation.pages import COLUMNS, result_json, table_rows
 
-    default = EXAMPLES / ("phantoms.yaml" if folder is None else "real_ct.yaml")
+    default = shipped(f"examples/{'phantoms' if folder is None else 'real_ct'}.yaml")
     hospitals = [each.rotated(rotation) for each in read_hospitals(hospitals_file or default)]
     recipe = Recipe(
         rounds=rounds, local_steps=local_steps, adapt_steps=adapt_steps, bits=bits, seed=seed

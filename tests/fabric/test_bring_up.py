@@ -277,7 +277,7 @@ def test_up_that_fails_stops_what_it_started(tmp_path: Path) -> None:
 def test_down_asks_and_then_leaves_no_member_directory(tmp_path: Path) -> None:
     network = initialised_network(tmp_path / "root")
 
-    refused = network.run("down", expect=1)
+    refused = network.run("down", expect=130)
     assert "Delete all keys and ledgers" in refused.stderr
     assert (network.root / "ucsd").is_dir()
     network.run("down", "--yes")

@@ -110,6 +110,7 @@ def test_nothing_of_keras_loaders_is_called(own: Path, monkeypatch: pytest.Monke
         ("deep_size", "8", "deep_size is 8"),
         ("size_px", 33, "multiple of 16"),
         ("auxiliary_dropout", "a", "auxiliary_dropout is no number"),
+        ("votes", "others", "unknown fields of the architecture: votes"),
         ("personal", "all", "personal is not a list"),
         ("personal", ["nobody"], "personal layers"),
         ("layers", [], "unknown fields of the architecture: layers"),

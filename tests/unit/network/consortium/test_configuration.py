@@ -7,6 +7,7 @@ import io
 import json
 import os
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,27 @@ def test_profilers_of_peer_and_ordering_node_are_off(ucsd: MemberDirectory) -> N
 
     assert found["peer"]["peer"]["profile"] == {"enabled": False}
     assert found["orderer"]["General"]["Profile"] == {"Enabled": False}
+
+
+def test_running_node_is_left_alone_when_only_the_other_members_are_others(
+    root: Path, document: str
+) -> None:
+    """Its file lists their TLS roots; what it uses of them it takes from the channel."""
+    ucsd = MemberDirectory(root / "ucsd")
+    nodes = nodes_of(ucsd, ucsd.topology())
+    written(ucsd)
+    fewer = replace(ucsd.topology(), members=ucsd.topology().members[:-1])
+    moved = Topology.read(document.replace("PortBase: 17000", "PortBase: 18000"))
+    core_yaml = nodes[1].configuration_file
+    assert all(node.is_configured() for node in nodes)
+
+    assert all(node.is_configured() for node in nodes_of(ucsd, fewer))
+    assert not any(node.is_configured() for node in nodes_of(ucsd, moved))
+
+    found = json.loads(core_yaml.read_text())
+    found["operations"]["tls"]["clientRootCAs"]["files"].append("/another/root.pem")
+    core_yaml.write_text(json.dumps(found))
+    assert not nodes[1].is_configured()
 
 
 def test_values_that_cost_a_minute_or_an_hour_by_default_are_set(ucsd: MemberDirectory) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -29,6 +30,19 @@ def test_port_of_another_program_is_named_with_its_key() -> None:
     assert str(port) in caught.value.hint
     check_free("127.0.0.1", [("Orderer", port)], member="ucsd")
     assert not is_listening("127.0.0.1", port)
+
+
+def test_port_that_is_closed_in_time_is_waited_for() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        closing = threading.Timer(0.3, other.close)
+        closing.start()
+
+        check_free("127.0.0.1", [("Orderer", port)], member="ucsd", timeout_s=30)
+
+        closing.join()
 
 
 def test_address_of_another_machine_is_told_from_a_port_in_use() -> None:

@@ -56,6 +56,26 @@ def test_killed_process_is_forgotten(tmp_path: Path) -> None:
     assert NodeProcess.find(process.pid_file) is None
 
 
+def test_program_whose_first_thread_has_ended_still_runs(tmp_path: Path) -> None:
+    """The first thread is a zombie then; the others hold the ports and files of the program."""
+    code = (
+        "import ctypes, threading, time\n"
+        "threading.Thread(target=time.sleep, args=(60,)).start()\n"
+        "ctypes.CDLL(None).pthread_exit(None)"
+    )
+    process = start(tmp_path, code)
+    try:
+        stat = Path(f"/proc/{process.pid}/stat")
+        while stat.read_text().rpartition(")")[2].split()[0] != "Z":
+            time.sleep(0.01)
+
+        assert process.is_running()
+        assert NodeProcess.find(process.pid_file) == process
+    finally:
+        process.stop()
+    assert not process.is_running()
+
+
 @pytest.mark.parametrize("field", ["start_ticks", "boot_id"])
 def test_pid_given_to_another_process_is_never_signalled(tmp_path: Path, field: str) -> None:
     other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])

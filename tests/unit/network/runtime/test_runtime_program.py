@@ -85,7 +85,8 @@ def test_an_error_of_ours_is_a_sentence_what_to_do_and_a_code() -> None:
     assert done.stdout == ""
     assert done.stderr == (
         "on the way\n"
-        "error 77: water everywhere\nWhat to do: close the tap.\nSee docs/errors/77.md\n"
+        "error 77: water everywhere\nWhat to do: close the tap.\n"
+        "More: `consortium explain 77` (docs/errors/77.md)\n"
     )
 
 
@@ -163,6 +164,8 @@ def test_signals_clean_up_and_have_a_sentence_and_a_code(number: int, code: int)
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[4])},
+        # Started in the background, a shell lets its programs ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
