@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest -q
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: check setup lock demo test lint format types imports documentation unit model scenarios fabric \
+.PHONY: check setup lock test-programs demo test lint format types imports documentation unit model scenarios fabric \
 	simulate evidence benchmark-encryption benchmark-round benchmark-training benchmark-spoiled-rounds clean
 
 check: setup lint types imports documentation unit  ## lint, types, import rules, documentation, fast tests
@@ -43,10 +43,13 @@ documentation:
 unit:
 	@$(PYTEST) --doctest-modules tests/unit $(PACKAGES) --ignore=model/layers
 
+test-programs:  ## Debian packages that the scenarios talk to (asks for root where one is missing)
+	@setup/test_programs.sh
+
 model: setup
 	@$(PYTEST) tests/model
 
-scenarios: setup
+scenarios: setup test-programs
 	@$(PYTEST) tests/scenarios -m "not fabric"
 
 fabric: setup

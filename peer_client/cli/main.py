@@ -13,6 +13,7 @@ from network.runtime.program import Program, completion, explain, stop_on_signal
 from peer_client.cli.agreeing import approve, propose
 from peer_client.cli.audit import audit
 from peer_client.cli.channel import channel
+from peer_client.cli.data import data
 from peer_client.cli.evaluate import evaluate
 from peer_client.cli.models import model, predict
 from peer_client.cli.parameters import parameters
@@ -46,6 +47,7 @@ for command in (propose, approve, parameters, resume):
     study.add_command(command)
 main.add_command(study)
 main.add_command(channel)
+main.add_command(data)
 main.add_command(train)
 main.add_command(status)
 main.add_command(predict)

@@ -3,7 +3,8 @@
 A compressed frame says its size itself, and a decoder makes room for what it says. The size is read
 first and compared with the size that the file gives. Which bytes: JPEG (ITU-T T.81, B.2.2)
 and JPEG-LS (T.87, C.1) have a frame header behind a marker SOF; JPEG 2000 (T.800, A.5.1) and its
-high-throughput form have the segment SIZ. RLE and deflated files are pydicom's.
+high-throughput form have the segment SIZ. Run lengths (DICOM PS3.5, annex G) say no size, so they
+are unpacked into as much room as the file's size needs.
 """
 
 from __future__ import annotations
@@ -86,6 +87,35 @@ def unpacked(frame: bytes, syntax: str, shape: tuple[int, int]) -> tuple[NDArray
     if values.shape != shape or values.dtype.kind not in "iu":
         raise CodestreamError(f"it unpacks to {values.dtype} of shape {values.shape}")
     return values, bits
+
+
+def unpacked_run_lengths(
+    frame: bytes, shape: tuple[int, int], allocated: int
+) -> NDArray[np.unsignedinteger[Any]]:
+    """Unpack one frame of the transfer syntax RLE Lossless.
+
+    Args:
+        frame: Its bytes.
+        shape: Rows and columns.
+        allocated: Bits of a pixel: 8, 16 or 32.
+
+    Raises:
+        CodestreamError: It is damaged, or of another size.
+    """
+    import imagecodecs
+
+    if allocated not in (8, 16, 32):
+        raise CodestreamError(f"it has {allocated} bits a pixel")
+    dtype = np.dtype(f"<u{allocated // 8}")
+    size = shape[0] * shape[1] * dtype.itemsize
+    try:
+        values = imagecodecs.dicomrle_decode(frame, dtype, out=size)
+    # As above.
+    except Exception as error:
+        raise CodestreamError(f"it cannot be unpacked ({type(error).__name__})") from error
+    if len(values) != size:
+        raise CodestreamError(f"it unpacks to {len(values)} bytes, its size needs {size}")
+    return np.frombuffer(values, dtype).reshape(shape)
 
 
 def _jpeg_size(frame: bytes) -> tuple[tuple[int, int], int]:

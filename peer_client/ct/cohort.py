@@ -149,15 +149,7 @@ def load_cohort(
         IntakeError: The data is missing, wrong or too little; each kind has its class.
         SplitLeakError: A patient or an identical picture lies in two splits.
     """
-    items = read_index(folder)
-    chosen = [
-        *_chosen(items, hospital.classes, hospital, labels=True),
-        *_chosen(items, hospital.masks, hospital, labels=False),
-    ]
-    split_of = split_patients(chosen, hospital.split, hospital.name)
-    used = [item for item in chosen if item.patient in split_of]
-    if not hospital.has_masks:
-        used = [replace(item, mask_path=None) for item in used]
+    used, split_of = used_items(hospital, read_index(folder))
     slices = make_slices(
         used,
         SliceOptions(size_px, spatial, signal),
@@ -175,6 +167,33 @@ def load_cohort(
     cohort = Cohort(hospital, made["train"], made["validation"], made["test"])
     _check_enough(cohort)
     return cohort
+
+
+def used_items(
+    hospital: HospitalData, items: Sequence[Item]
+) -> tuple[list[Item], Mapping[str, str]]:
+    """Choose a hospital's items, and decide which split each patient is in.
+
+    Args:
+        hospital: One hospital of the YAML file.
+        items: The index.
+
+    Returns:
+        The items that are used, and "train", "validation" or "test" for each of their patients.
+
+    Raises:
+        CohortError: A part has no items, a label or fold is missing, an item is chosen twice.
+        SplitLeakError: A patient's rows have different folds.
+    """
+    chosen = [
+        *_chosen(items, hospital.classes, hospital, labels=True),
+        *_chosen(items, hospital.masks, hospital, labels=False),
+    ]
+    split_of = split_patients(chosen, hospital.split, hospital.name)
+    used = [item for item in chosen if item.patient in split_of]
+    if not hospital.has_masks:
+        used = [replace(item, mask_path=None) for item in used]
+    return used, split_of
 
 
 def load_part(

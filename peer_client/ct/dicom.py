@@ -41,7 +41,7 @@ from peer_client.ct.volume import (
 _POSITION_MM: Final = 0.15
 _ORIENTATION: Final = 1e-3
 #: Cosine to the body's long axis; a tilted gantry reaches 30 degrees, a coronal series 90.
-_AXIAL_COSINE: Final = 0.8
+AXIAL_COSINE: Final = 0.8
 _PADDING_HU: Final = -1024
 _AIR_HU: Final = (-1100.0, -300.0)
 _TISSUE_HU: Final = (-200.0, 300.0)
@@ -53,6 +53,7 @@ _NOT_IMAGES: Final = {
     "1.2.840.10008.5.1.4.1.1.11": "a presentation state",
     "1.2.840.10008.5.1.4.1.1.66": "a segmentation or registration",
     "1.2.840.10008.5.1.4.1.1.67": "a mapping of values",
+    "1.2.840.10008.5.1.4.1.1.88.67": "a report of radiation dose",
     "1.2.840.10008.5.1.4.1.1.88": "a structured report",
     "1.2.840.10008.5.1.4.1.1.104": "an encapsulated document",
     "1.2.840.10008.5.1.4.1.1.481": "an object of radiotherapy",
@@ -104,7 +105,23 @@ def read_dicom(path: Path) -> CtVolume:
         VolumeError: See the module; the message names the file.
     """
     paths, passed = _paths(path)
-    files, passed = _images(path, paths, passed)
+    return read_series(paths, path, passed)
+
+
+def read_series(
+    paths: Sequence[Path], path: Path, passed_over: Sequence[PassedOver] = ()
+) -> CtVolume:
+    """Read the files of a series, wherever they lie.
+
+    Args:
+        paths: The files.
+        path: What error messages call them.
+        passed_over: What was passed over on the way to them.
+
+    Raises:
+        VolumeError: See the module.
+    """
+    files, passed = _images(path, paths, list(passed_over))
     forms = _formats(path, files)
     slices = [
         one for file, form in zip(files, forms, strict=True) for one in _slices_of(file, form)
@@ -114,7 +131,7 @@ def read_dicom(path: Path) -> CtVolume:
         _check_same_series(first, other)
     right, down = first.orientation[:3], first.orientation[3:]
     normal = np.cross(right, down)
-    if abs(normal[2]) < _AXIAL_COSINE:
+    if abs(normal[2]) < AXIAL_COSINE:
         raise VolumeError(
             f"{path} is not an axial series (its normal is {np.round(normal, 2).tolist()})",
             "Choose the axial reconstruction of the study.",

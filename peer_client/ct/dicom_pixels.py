@@ -16,9 +16,14 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import UID
+from pydicom.uid import UID, RLELossless
 
-from peer_client.ct.codestreams import UNPACKED, CodestreamError, unpacked
+from peer_client.ct.codestreams import (
+    UNPACKED,
+    CodestreamError,
+    unpacked,
+    unpacked_run_lengths,
+)
 from peer_client.ct.dicom_files import DicomFile, reading
 from peer_client.ct.errors import VolumeError
 
@@ -126,6 +131,10 @@ def _raw_frames(
         for frame in generate_frames(elements.PixelData, number_of_frames=form.frames):
             values, bits = unpacked(frame, file.syntax, shape)
             yield values, min(bits, form.stored)
+        return
+    if file.syntax == RLELossless:
+        for frame in generate_frames(elements.PixelData, number_of_frames=form.frames):
+            yield unpacked_run_lengths(frame, shape, form.allocated), 0
         return
     try:
         decoder = get_decoder(UID(file.syntax))

@@ -254,7 +254,7 @@ def _turned(
 
 def write_nifti(
     path: Path,
-    values: NDArray[np.uint8] | NDArray[np.float32],
+    values: NDArray[np.uint8] | NDArray[np.int16] | NDArray[np.float32],
     volume: CtVolume,
     *,
     description: str = "",
@@ -289,6 +289,7 @@ def write_nifti(
     temporary = path.with_name(f".{path.name}.{os.getpid()}{suffix}")
     try:
         nibabel.save(image, temporary)
+        temporary.chmod(0o600)  # it is of a patient
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)

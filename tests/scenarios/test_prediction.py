@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from model.config import CapsNetConfig
 from peer_client.cli.main import main
-from peer_client.ct.errors import NormalisationError
+from peer_client.ct.errors import ImageError, NormalisationError
 from peer_client.ct.phantoms import phantom_volume
 from peer_client.ct.volume import CtVolume
 from peer_client.ct.volume_files import read_volume
@@ -27,6 +27,7 @@ from peer_client.serving.patient import NOT_CALIBRATED, POINTS
 from peer_client.serving.predictor import Predictor, open_predictor
 from peer_client.serving.served import LabelScheme, ServedModel, save_served
 from peer_client.studies.wording import RESEARCH_USE
+from tests.support.dicom_series import write_dicom
 
 pytestmark = pytest.mark.tensorflow
 SIZE = 32
@@ -372,3 +373,45 @@ def test_the_command_with_a_file_that_is_no_model_says_so_with_its_code(
     assert done.exit_code == 73
     assert "wrong.keras" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_picture_beside_a_series_is_not_taken_for_the_patient(
+    exported: Predictor, tmp_path: Path
+) -> None:
+    folder = write_dicom(tmp_path / "study", phantom_volume(3, slices=8, size_px=96)[0])
+    picture(folder / "preview.jpg", 12)
+
+    found = predict_input(exported, folder, tmp_path / "out")
+
+    assert found.slices_given == 8
+    assert found.passed_over == ("preview.jpg: a picture beside DICOM files",)
+
+
+def test_predict_never_reads_what_it_wrote(exported: Predictor, tmp_path: Path) -> None:
+    folder = tmp_path / "slices"
+    folder.mkdir()
+    picture(folder / "s1.png", 12)
+
+    first, second = (predict_input(exported, folder, folder) for _ in range(2))
+
+    assert (first.slices_given, second.slices_given) == (1, 1)
+    assert first.answer == second.answer
+    assert "overview.png: written by predict" in second.passed_over
+    with pytest.raises(ImageError, match="was written by predict"):
+        predict_input(exported, folder / "s1_lesion.png", tmp_path / "out")
+
+
+def test_a_tilted_gantry_does_not_make_lesions_larger(exported: Predictor, tmp_path: Path) -> None:
+    volume = phantom_volume(3, slices=8, size_px=96)[0]
+    tilt = np.radians(30)
+
+    def tilted(dataset, number) -> None:
+        dataset.ImageOrientationPatient = [1, 0, 0, 0, f"{np.cos(tilt):.8f}", f"{np.sin(tilt):.8f}"]
+
+    straight = predict_input(exported, write_dicom(tmp_path / "a", volume), tmp_path / "1")
+    leaning = predict_input(
+        exported, write_dicom(tmp_path / "b", volume, change=tilted), tmp_path / "2"
+    )
+
+    assert straight.lung_ml is not None
+    assert leaning.lung_ml == pytest.approx(straight.lung_ml * np.cos(tilt), rel=1e-4)

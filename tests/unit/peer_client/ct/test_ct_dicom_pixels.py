@@ -184,6 +184,34 @@ def test_damaged_frames_are_refused_and_never_end_the_process(kind: str, scan, t
     assert peak_mib < 300
 
 
+def test_run_lengths_are_unpacked_into_no_more_room_than_their_size_needs(dicom_folder) -> None:
+    """Two bytes of run lengths may unpack to 128."""
+
+    def change(dataset, number) -> None:
+        segment = bytes([129, 0]) * 1_000_000
+        offsets = struct.pack("<16I", 2, 64, 64 + len(segment), *[0] * 13)
+        packed(dataset, RLELossless, [offsets + segment * 2])
+
+    with pytest.raises(VolumeError, match=r"000\.dcm is compressed \(RLE Lossless\)"):
+        read_volume(dicom_folder(change=change))
+
+
+def test_damaged_run_lengths_are_refused_or_read(dicom_folder) -> None:
+    path = sorted(dicom_folder(change=lambda d, _: d.compress(RLELossless)).iterdir())[3]
+    whole = path.read_bytes()
+    begin = whole.index(b"\xfe\xff\x00\xe0", whole.index(b"\xe0\x7f\x10\x00OB"))
+    chance = random.Random(4)
+    for _ in range(60):
+        damaged = bytearray(whole)
+        for _ in range(chance.randrange(1, 6)):
+            damaged[chance.randrange(begin + 16, len(damaged))] = chance.randrange(256)
+        path.write_bytes(damaged)
+        try:
+            read_volume(path)
+        except VolumeError:
+            continue
+
+
 @pytest.mark.parametrize("kind", ["JPEG Lossless, first order", "JPEG 2000"])
 def test_what_is_no_codestream_is_said_so(kind: str) -> None:
     for frame in (b"", b"\xff", b"\xff\xd8\xff\xc3", b"\xff\x4f\xff\x51\0", random.randbytes(99)):

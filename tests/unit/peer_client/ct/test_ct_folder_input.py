@@ -115,7 +115,7 @@ def test_localizers_reports_and_captures_are_passed_over_by_name(dicom_folder) -
     assert volume.voxels.shape[0] == 5
     assert volume.passed_over == (
         "000.dcm: a localizer",
-        "001.dcm: a structured report",
+        "001.dcm: a report of radiation dose",
         "007.dcm: a secondary capture",
     )
 
