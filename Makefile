@@ -62,7 +62,7 @@ evidence: setup  ## every comparison of docs/evidence.md (DATA=<folder>); goes o
 	@$(BIN)/python -m benchmarks.evidence $(if $(DATA),--data "$(DATA)") $(EVIDENCE_OPTIONS)
 
 benchmark-encryption: setup
-	@$(BIN)/python benchmarks/encryption.py
+	@$(BIN)/python -m benchmarks.encryption
 
 benchmark-round: setup  ## AGAINST=<folder of another checkout> measures both in turns
 	@$(BIN)/python benchmarks/round.py $(if $(AGAINST),--against "$(AGAINST)")

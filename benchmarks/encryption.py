@@ -1,7 +1,7 @@
 """What encryption costs: ours, TenSEAL with FLARE's defaults, Pyfhel's tutorial, plain float32.
 
     make benchmark-encryption                       all cases, medians, about six minutes
-    python benchmarks/encryption.py --quick         without 1e7 parameters
+    python -m benchmarks.encryption --quick         without 1e7 parameters
 
 All in one run, one thread, each system in a process of its own. `seconds_per_hospital` is wall
 time of all that one hospital computes in a round, `cpu_seconds_per_hospital` the processor time of
@@ -49,7 +49,6 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="leave out 1e7 parameters")
     parser.add_argument("--case", nargs=4, metavar="X", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    sys.path.insert(0, str(ROOT))
     if options.case:
         system, *numbers = options.case
         print(json.dumps(CASES[system](*(int(number) for number in numbers))))
@@ -75,8 +74,9 @@ def _ours(sizes: Sequence[int]) -> Sequence[Row]:
 def _child(system: str, *numbers: int) -> Row:
     """Measure one case in a fresh process, so that memory and caches are its own."""
     print(f"{system} {numbers}", file=sys.stderr, flush=True)
-    command = [sys.executable, __file__, "--case", system, *(str(number) for number in numbers)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    words = ["--case", system, *(str(number) for number in numbers)]
+    command = [sys.executable, "-m", "benchmarks.encryption", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     row: Row = json.loads(done.stdout.splitlines()[-1])
     return row
 

@@ -1,9 +1,9 @@
 """Networks as Keras files: written whole or not at all; read as numbers, never as a program.
 
-Keras' own loader makes the classes and calls the functions that a file names. Here a file gives
-three things only: which of our two networks it is, the values of `CapsNetConfig`, and the weights.
-The network is built by our own code from the checked values, and the weights are put into it, each
-with its exact shape and type. Every size is refused by its number before anything is unpacked.
+Keras' own loader makes the classes and calls the functions that a file names. Here a file gives two
+things only: the values of `CapsNetConfig`, and the weights. The network is built by our own code
+from the checked values, and the weights are put into it, each with its exact shape and type. Every
+size is refused by its number before anything is unpacked.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from model.layers.squash import PACKAGE
 from model.network import SliceNetwork
 from model.weights import set_vector, specs
 
-#: The network that a file can hold, as Keras writes its class.
+#: The name under which Keras writes the network that a file holds.
 _REGISTERED: Final = f"{PACKAGE}>CapsNet"
 SUFFIX: Final = ".keras"
 FILE_BYTES_MAX: Final = 256 * 1024 * 1024
@@ -126,7 +126,7 @@ def _member(path: Path, archive: zipfile.ZipFile, name: str, bytes_max: int) -> 
 
 
 def _description(content: bytes) -> CapsNetConfig:
-    """Read config.json: the architecture of the network, checked field by field."""
+    """Read config.json: the architecture, checked field by field."""
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:

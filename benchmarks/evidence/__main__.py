@@ -9,7 +9,7 @@ all cells that are there. Results go to benchmarks/results/evidence/<name of the
     python -m benchmarks.evidence --data FOLDER --minutes 120     what is missing, in order
     python -m benchmarks.evidence --data FOLDER --only widths     one part
     python -m benchmarks.evidence --data FOLDER --only ensemble --folds 2,3
-    python -m benchmarks.evidence --phantoms                      on phantoms, drawn into the cache
+    python -m benchmarks.evidence --phantoms --results FOLDER     on phantoms, drawn into the cache
     python -m benchmarks.evidence                                 tables and pictures only
 """
 
@@ -23,7 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.evidence.cells import CellError, Cells, kept_key
+from benchmarks.evidence.cells import PHANTOMS_KEY, CellError, Cells, kept_key
 from benchmarks.evidence.data import Worlds, code_digest
 from benchmarks.evidence.plan import PARTS, RECOMMENDED, SHORT, Job, Plan, jobs_of
 from benchmarks.evidence.report import costs, write_report
@@ -150,10 +150,21 @@ def run(
     data = options.data
     if options.phantoms:
         data = write_phantoms(hospitals, options.cache / "phantoms")
-    key = kept_key(options.key or options.cache / "patients.key")
+    key = names_key(options)
     worlds = Worlds(hospitals, data, options.cache)
     maker = Maker(worlds, cells, options.cache, key, code_digest(ROOT), told)
     work(jobs, cells, options.cache, maker.make, minutes=options.minutes, told=told)
+
+
+def names_key(options: argparse.Namespace) -> bytes:
+    """Return the key of the patients' names; phantoms have one that everybody knows.
+
+    Raises:
+        CellError: The file is not a key.
+    """
+    if options.phantoms and options.key is None:
+        return PHANTOMS_KEY
+    return kept_key(options.key or options.cache / "patients.key")
 
 
 def told(line: str) -> None:

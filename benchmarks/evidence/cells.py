@@ -31,6 +31,8 @@ from peer_client.storage.study_store import read_file, write_file
 
 FORMAT: Final = 1
 KEY_BYTES: Final = 32
+#: Of phantoms' names, which are nobody's: anyone can add to a run of phantoms.
+PHANTOMS_KEY: Final = bytes(KEY_BYTES)
 #: Hexadecimal digits of a hashed name: two of 2,000 patients meet with probability 1e-8.
 NAME_DIGITS: Final = 12
 

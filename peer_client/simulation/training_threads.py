@@ -1,4 +1,4 @@
-"""Simulated hospitals at work at the same time: threads, each with a network of its own.
+"""A pool of training threads: hospitals at work at the same time, a network for each thread.
 
 TensorFlow computes outside Python's lock, so threads are enough to use a machine's processors, and
 all stays in one process. What a hospital computes depends on nothing but its own weights, slices
@@ -27,7 +27,7 @@ class StoppedError(Exception):
 
 
 class TrainingThreads:
-    """Threads that work for hospitals; a context manager.
+    """A pool of threads that train and read for hospitals; a context manager.
 
     Leaving it, also by an error or an interrupt, ends what is under way at the next step told.
 
@@ -70,7 +70,7 @@ class TrainingThreads:
         """Tell how far a hospital is.
 
         Raises:
-            StoppedError: The threads are being ended.
+            StoppedError: The pool is being left.
         """
         if self._stopping.is_set():
             raise StoppedError

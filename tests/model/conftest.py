@@ -54,9 +54,13 @@ def phantom_slices(
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():
     """TensorFlow takes its number of threads before its first network, once for all tests."""
+    import tensorflow as tf
+
     from model.threads import set_threads
 
     set_threads(1)
+    # TensorFlow starts here, so no test that trains several networks at once can change the number.
+    tf.constant(0)
 
 
 @pytest.fixture

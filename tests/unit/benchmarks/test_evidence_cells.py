@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from cells_by_hand import CHANCE, KEY, PERFECT, THREE_QUARTERS, write_cell
 
+from benchmarks.evidence.__main__ import names_key, parsed
 from benchmarks.evidence.cells import CellError, Cells, by_patients, hashed, kept_key
 from benchmarks.evidence.scores import difference, pairs_of, run_of, runs_of
 from peer_client.evaluation.readings import Reading
@@ -106,6 +107,19 @@ def test_the_key_is_drawn_once_and_kept_for_its_owner_alone(tmp_path: Path) -> N
     path.write_bytes(b"short")
     with pytest.raises(CellError, match=r"patients\.key is not a key of 32 bytes"):
         kept_key(path)
+
+
+def test_a_run_of_phantoms_can_be_added_to_on_every_machine_and_one_of_patients_cannot(
+    tmp_path: Path,
+) -> None:
+    def key_on(machine: str, *words: str) -> bytes:
+        return names_key(parsed([*words, "--cache", str(tmp_path / machine)]))
+
+    assert key_on("here", "--phantoms") == key_on("there", "--phantoms")
+    patients = "--data", str(tmp_path)
+    assert key_on("here", *patients) != key_on("there", *patients)
+    taken_along = str(tmp_path / "here" / "real_ct" / "patients.key")
+    assert key_on("there", *patients, "--key", taken_along) == key_on("here", *patients)
 
 
 def test_cells_do_not_say_their_key(cells: Cells) -> None:
