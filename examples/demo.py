@@ -287,7 +287,7 @@ def report(demo: Demo) -> list[Path]:
 
 def print_tables(rows: Sequence[RoundRow]) -> None:
     """Print what the rounds cost, and what they brought each hospital."""
-    from peer_client.cli.output import print_table
+    from network.runtime.table import print_table
     from peer_client.reports.report import metric_cell, served_cells, table_cells
     from peer_client.studies.wording import short_name
 

@@ -46,6 +46,7 @@ from network.runtime.program import (
 )
 from network.runtime.progress import TerminalProgress
 from network.runtime.shipped import shipped
+from network.runtime.table import print_table
 
 #: What nodes and chaincode services may see of this program's environment.
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "SSL_CERT_DIR", "SSL_CERT_FILE")
@@ -259,9 +260,10 @@ def up(foreground: bool, members: tuple[str, ...], root: Path, as_json: bool) ->
 
 
 @main.command()
+@click.option("--ports", is_flag=True, help="Show each node's ports too.")
 @_members
 @_shared
-def status(members: tuple[str, ...], root: Path, as_json: bool) -> None:
+def status(ports: bool, members: tuple[str, ...], root: Path, as_json: bool) -> None:
     """Show every member's nodes, height, leader, versions, approvals, ports and memory.
 
     Ends with 15 when a node is not healthy, or says so and stands still: behind the others, in
@@ -271,40 +273,35 @@ def status(members: tuple[str, ...], root: Path, as_json: bool) -> None:
     if as_json:
         print_json([one.as_json() for one in found])
     else:
-        _print_status(found)
+        _print_status(found, ports=ports)
     if any(node.state != "healthy" for one in found for node in one.nodes):
         sys.exit(15)
 
 
-def _print_status(found: tuple[MemberStatus, ...]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for heading in ("member", "node", "state", "height", "version", "approved", "MB", "ports"):
-        right = heading in ("height", "MB")
-        table.add_column(heading, justify="right" if right else "left", no_wrap=heading != "ports")
+def _print_status(found: tuple[MemberStatus, ...], *, ports: bool) -> None:
+    nodes = [node for one in found for node in one.nodes]
+    healthy = sum(node.state == "healthy" for node in nodes)
+    columns = ["member", "node", "state", "height", "version", "approved", "MB"]
+    rows = []
     for one in found:
-        for index, node in enumerate(one.nodes):
-            version = node.fabric_version
-            approved = ""
-            if node.kind == CHAINCODE:
-                version = one.chaincode or ""
-                approved = {True: "yes", False: "no", None: ""}[one.approved]
-            name = node.kind + (
-                " (leader)" if node.kind == ORDERER and one.leader == one.member else ""
-            )
-            table.add_row(
-                one.member if index == 0 else "",
-                name,
+        for node in one.nodes:
+            is_chaincode = node.kind == CHAINCODE
+            is_leader = node.kind == ORDERER and one.leader == one.member
+            row = [
+                one.member,
+                f"{node.kind} (leader)" if is_leader else node.kind,
                 node.state,
-                "" if node.height is None else str(node.height),
-                version,
-                approved,
-                str(node.resident_bytes // 1_000_000),
-                " ".join(str(port) for port in node.ports.values()),
-            )
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+                node.height,
+                (one.chaincode if is_chaincode else node.fabric_version) or None,
+                {True: "yes", False: "no", None: None}[one.approved if is_chaincode else None],
+                node.resident_bytes // 1_000_000,
+            ]
+            rows.append([*row, " ".join(map(str, node.ports.values()))] if ports else row)
+    print_table(
+        f"{healthy} of {len(nodes)} nodes are healthy",
+        [*columns, "ports"] if ports else columns,
+        rows,
+    )
     for one in found:
         for problem in one.problems:
             click.echo(f"{one.member}: {problem}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from network.runtime.program import json_option, print_json
-from peer_client.cli.output import print_fields
+from network.runtime.table import print_fields
 
 if TYPE_CHECKING:
     from chaincode.records.study import Study

@@ -10,7 +10,7 @@ import click
 
 from network.runtime.failures import keep_partial_result
 from network.runtime.program import json_option, print_json
-from peer_client.cli.output import print_fields, print_table
+from network.runtime.table import print_fields, print_table
 from peer_client.rounds.ledger_figures import (
     CANDIDATES_HEAD,
     candidates_text,

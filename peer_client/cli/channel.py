@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from network.runtime.program import json_option, print_json
-from peer_client.cli.output import print_fields
+from network.runtime.table import print_fields
 
 
 @click.group()

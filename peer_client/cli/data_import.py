@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from network.runtime.program import json_option, print_json
-from peer_client.cli.output import print_fields, print_table
+from network.runtime.table import print_fields, print_table
 
 if TYPE_CHECKING:
     from peer_client.pacs.data_folder import Import

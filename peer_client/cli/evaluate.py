@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from network.runtime.program import json_option, print_json
-from peer_client.cli.output import print_table
+from network.runtime.table import print_table
 
 
 @click.command()

@@ -13,7 +13,7 @@ import click
 
 from network.runtime.program import json_option, print_json
 from network.runtime.shipped import shipped
-from peer_client.cli.output import print_table
+from network.runtime.table import print_table
 
 if TYPE_CHECKING:
     from peer_client.simulation.recipe import Recipe

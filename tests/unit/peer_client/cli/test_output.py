@@ -8,7 +8,6 @@ import pytest
 from click.testing import CliRunner
 
 from peer_client.cli.main import main
-from peer_client.cli.output import cell_text
 
 
 def test_no_member_named_is_an_error_with_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,10 +40,3 @@ def test_unsafe_parameters_are_refused_with_the_reason() -> None:
 
     assert done.exit_code == 50
     assert "2 hospitals" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(None, "-"), ((), "-"), (0, "0"), (["a", "b"], "a, b"), (1.23456, "1.235")]
-)
-def test_cells_read_well(value: object, text: str) -> None:
-    assert cell_text(value) == text
