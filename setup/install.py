@@ -350,7 +350,7 @@ def main() -> int:
         logs.mkdir(parents=True, exist_ok=True)
         print(
             f"Setting up {ROOT.name}: .venv here, builds in {cache_directory()} "
-            "(about 3 minutes the first time on two cores)",
+            "(3 to 8 minutes the first time on two cores)",
             file=sys.stderr,
         )
         if not (VENV / "bin" / "pip").exists():
