@@ -184,7 +184,7 @@ def _add(uploads: Sequence[memoryview], rows: int) -> Any:
 
 
 def _reset_peak() -> None:
-    """Start the kernel's peak of resident memory anew (proc(5), clear_refs)."""
+    """Start the kernel's peak of resident memory again (proc(5), clear_refs)."""
     Path("/proc/self/clear_refs").write_text("5")
 
 

@@ -4,8 +4,8 @@ The capsule network, the same network with the textbook capsule layer, and the p
 and two threads; the same slices and batches. Each system has a process of its own, so that threads
 and peak memory are its own, and they take turns of five steps: what else the machine does slows all
 of them alike. Two processes of the same code may differ by a tenth for as long as they live (where
-their memory lies, which neighbour they have), so each system is started anew several times. Figures
-are medians over all steps but the first of each turn. Prints a table to stderr and, last, one JSON
+their memory lies, which neighbour they have), so each system is started several times. Figures are
+medians over all steps but the first of each turn. Prints a table to stderr and, last, one JSON
 line to stdout: a list of objects with `system`, `threads`, `images_per_second_train`,
 `images_per_second_predict` and `peak_megabytes`, and beside these `parameters`,
 `cpu_seconds_per_step`, `waiting_share` (of the time, for the next batch) and `capsnet_time_ratio`:
@@ -102,7 +102,7 @@ def serve(system: NetworkName, threads: int, size_px: int) -> None:
 class System:
     """One system in a process of its own, idle except when it is asked.
 
-    What it answers is kept when it is stopped and started anew.
+    What it answers is kept when it is stopped and started again.
     """
 
     def __init__(self, name: NetworkName, threads: int, size_px: int) -> None:

@@ -3,7 +3,7 @@
 A transaction is simulated against the committed state, which records what it read and what it would
 write, and later committed: the two steps may be interleaved with others', as on a network. At
 commit the versions of all keys read are compared (MVCC_READ_CONFLICT), ranges are read again
-(PHANTOM_READ_CONFLICT) and the endorsers are held against the policies
+(PHANTOM_READ_CONFLICT) and the endorsers are compared with the policies
 (ENDORSEMENT_POLICY_FAILURE): public writes need T of the hospitals (`network.quorum`, as in the
 channel's first block), a private collection needs its owner. With a clock, a proposal whose time is
 further off than `network.clock.TIME_WINDOW_S` is refused, as by the peers' TimeWindowCheck. Blind
@@ -79,7 +79,7 @@ class Collection:
     Attributes:
         owner: MSP that must endorse its writes.
         members: MSPs whose clients may read and write, and whose peers store it.
-        block_to_live: Blocks after which a value expires; 0 keeps it for ever.
+        block_to_live: Blocks after which a value expires; 0 keeps it forever.
     """
 
     owner: str
@@ -176,7 +176,7 @@ class MemoryLedger:
             hospitals: MSPs that endorse; each owns a collection ``updates_<MSP>`` of which all
                 are members.
             channel: Its name.
-            block_to_live: Of the collections, in blocks; 0 keeps values for ever.
+            block_to_live: Of the collections, in blocks; 0 keeps values forever.
             clock_s: The peers' clock, seconds since 1970 UTC; proposals far from it are refused.
                 Without one, proposals of any time are taken.
         """

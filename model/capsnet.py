@@ -165,7 +165,7 @@ def build_decoder(
     maps = convolve(maps, stage, name="quarter")
     maps = keras.layers.Concatenate()([enlarge(maps), half])
     maps = convolve(maps, DETAIL_CHANNELS, name="half")
-    # Full resolution is dear: a few channels of the picture itself are its only skip.
+    # Full resolution is expensive: a few channels of the picture itself are its only skip.
     detail = convolve(picture, PICTURE_CHANNELS, name="picture")
     maps = keras.layers.Concatenate()([enlarge(maps), detail])
     maps = convolve(maps, DETAIL_CHANNELS, name="full")

@@ -26,11 +26,11 @@ from network.consortium.environment import (
     peer_cli_exports,
     write_profile,
 )
-from network.consortium.founding import found_alone, found_consortium, with_port_base
 from network.consortium.leftovers import prune_builds, prune_logs
 from network.consortium.member import CHAINCODE, ORDERER, PEER, TOPOLOGY_FILE
 from network.consortium.member_lock import held
 from network.consortium.nodes import Host
+from network.consortium.provisioning import provision_consortium, provision_member, with_port_base
 from network.consortium.status import MemberStatus, consortium_status
 from network.consortium.topology import Topology
 from network.fabric.binaries import VERSION as FABRIC_VERSION
@@ -144,7 +144,9 @@ def init(
         document = with_port_base(document, port_base)
         Topology.read(document)
     if member:
-        directory, missing = found_alone(root, document, member, exchange, now=datetime.now(UTC))
+        directory, missing = provision_member(
+            root, document, member, exchange, now=datetime.now(UTC)
+        )
         found = {"root": str(root), "members": [member], "missing": list(missing)}
         text = f"{member} in {directory.path}\nHand {directory.public} to the others"
         if missing:
@@ -153,7 +155,7 @@ def init(
             text += f"\nAll others' files are here. Next: consortium up --member {member}"
         _say(as_json, found, text)
         return
-    directories = found_consortium(root, document, now=datetime.now(UTC))
+    directories = provision_consortium(root, document, now=datetime.now(UTC))
     names = [directory.name for directory in directories]
     _say(
         as_json,

@@ -249,7 +249,7 @@ def _patiently(part: HospitalRound) -> RoundOutcome:
             return part.run()
         except NetworkError as error:
             now = time.monotonic()
-            # A run that lasted is a success in between: patience starts anew.
+            # A run that lasted is a success in between: patience starts again.
             if failing_since is None or now - begin > PATIENCE_S / 3:
                 failing_since = now
             if now - failing_since > PATIENCE_S:

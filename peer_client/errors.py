@@ -24,7 +24,7 @@ class SettingsError(HospitalClientError):
 
     exit_code: ClassVar[int] = 60
     hint = (
-        "Mend the named line or option; `--help` and docs/hospital-client.md show what is expected."
+        "Correct the named line or option; `--help` and docs/hospital-client.md show what to write."
     )
 
 
@@ -152,9 +152,7 @@ class StoreError(HospitalClientError):
     """The client's own files cannot be read or written."""
 
     exit_code: ClassVar[int] = 69
-    hint = (
-        "Free some space or mend the permissions, then start again: the round goes on where it was."
-    )
+    hint = "Free some space or correct the permissions, then start again: the round goes on from there."
 
 
 class RecordChangedError(HospitalClientError):

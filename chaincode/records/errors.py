@@ -442,7 +442,7 @@ class SpentUpdateError(RuleError):
     """The same ciphertext was submitted before; an update is encrypted once."""
 
     exit_code = 44
-    hint = "train and encrypt anew: a spent update never goes into another sum"
+    hint = "train and encrypt again: a spent update never goes into another sum"
 
 
 # --- 45, 46: opening -------------------------------------------------------------------------

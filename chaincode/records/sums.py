@@ -130,7 +130,7 @@ def validate_and_add(
 def sum_updates(read: ChunkReader, manifests: Sequence[Manifest], layout: UploadLayout) -> Sum:
     """Validate the updates of a round and add the valid ones.
 
-    An update is refused only for what every endorser sees: bytes are first held against the hash
+    An update is refused only for what every endorser sees: bytes are first compared with the hash
     in the manifest, which the reader has found on the ledger.
 
     The first pass adds while it validates; only when it refuses somebody is a second one needed,

@@ -26,7 +26,6 @@ from network.consortium.certificates import check_issued, read_file, write_publi
 from network.consortium.channel import join_peer, wait_gossip, wait_ordering, wait_until
 from network.consortium.discovery import endorsing_members
 from network.consortium.errors import MemberFileError, NotInitialisedError
-from network.consortium.founding import check_public, user_names
 from network.consortium.genesis import make_genesis_block
 from network.consortium.lifecycle import (
     Definition,
@@ -44,6 +43,7 @@ from network.consortium.nodes import Host, Node, nodes_of
 from network.consortium.package import build_package
 from network.consortium.participation import Participation
 from network.consortium.processes import NodeProcess, stop_all
+from network.consortium.provisioning import check_public, user_names
 from network.consortium.topology import Topology
 from network.errors import NetworkError
 from network.gateway.gateway import Gateway

@@ -6,8 +6,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from network.consortium.founding import user_names, write_json
 from network.consortium.member import PEER, MemberDirectory
+from network.consortium.provisioning import user_names, write_json
 from network.consortium.topology import Member
 
 

@@ -18,8 +18,8 @@ from typing import Any, Final
 
 from network.consortium.certificates import write_public
 from network.consortium.errors import ToolError
-from network.consortium.founding import write_json
 from network.consortium.member import MemberDirectory
+from network.consortium.provisioning import write_json
 from network.consortium.topology import Member, Topology
 from network.quorum import hospital_quorum
 

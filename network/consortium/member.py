@@ -1,8 +1,8 @@
 """One member's directory: what lies where, and the way from it to a gateway.
 
 `MemberDirectory` knows every path beneath a member's folder. It makes nothing (that is
-`network.consortium.founding`) and reads no other member's folder: what it knows of the others lies
-under `others/`, copied from what they handed over.
+`network.consortium.provisioning`) and reads no other member's folder: what it knows of the others
+lies under `others/`, copied from what they handed over.
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from network.consortium.builder import write_builder
-from network.consortium.founding import write_json
 from network.consortium.health import Operations, wait_until_healthy
 from network.consortium.member import CHAINCODE, ORDERER, PEER, MemberDirectory
 from network.consortium.orderer_configuration import OrdererConfiguration
@@ -20,6 +19,7 @@ from network.consortium.package import build_package
 from network.consortium.peer_configuration import PeerConfiguration
 from network.consortium.ports import check_free
 from network.consortium.processes import NodeProcess
+from network.consortium.provisioning import write_json
 from network.consortium.topology import Member, Topology
 
 SETTINGS_FORMAT: Final = 1
@@ -134,7 +134,7 @@ class Node:
         return bool(_without_others(found) == _without_others(self.configuration()))
 
     def write_configuration(self) -> None:
-        """Write its configuration anew from crypto-config.yaml and the certificates."""
+        """Write its configuration again from crypto-config.yaml and the certificates."""
         if self.kind == PEER:
             write_builder(self.directory.builder)
         write_json(self.configuration_file, self.configuration())

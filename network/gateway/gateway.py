@@ -84,7 +84,7 @@ class Gateway(Session):
         return Contract(self, chaincode)
 
     def blocks(self, start: int = 0, stop: int | None = None) -> BlockStream:
-        """Return the blocks from `start` to `stop`, both included; None follows for ever.
+        """Return the blocks from `start` to `stop`, both included; None follows forever.
 
         Raises:
             StreamError: While iterating: the peer refused, or stayed unreachable.

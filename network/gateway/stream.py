@@ -79,7 +79,7 @@ class ResumingStream(ABC, Generic[Item]):
             if not (self._ended or self._closed.is_set()):
                 self._pause(StreamError("UNAVAILABLE", "the peer ended the stream"))
             return None
-        self._pauses = self._gateway.retry.pauses_s()  # contact: patience starts anew
+        self._pauses = self._gateway.retry.pauses_s()  # contact: patience starts again
         return message
 
     def _current_call(self) -> Any:

@@ -153,7 +153,7 @@ def build_seek(
         identity: Who asks.
         channel: Channel.
         start: First block's number.
-        stop: Last block's number; None follows the channel for ever.
+        stop: Last block's number; None follows the channel forever.
         nonce: Never used twice.
         at: Client's time, with a time zone.
         tls_certificate_sha256: See `build_header`.

@@ -225,7 +225,7 @@ def _recompute_round(
 def _sum_of(
     ledger: HospitalLedger, study: Study, records: RoundRecords, bundles: Sequence[Path]
 ) -> tuple[Residues, str]:
-    """Return a round's sum, held against the ledger, and where it came from."""
+    """Return a round's sum, compared with the ledger, and where it came from."""
     parameters = round_parameters(study)
     number = records.record.round
     try:

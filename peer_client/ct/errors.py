@@ -42,7 +42,7 @@ class IndexFileError(IntakeError):
     """
 
     exit_code = 81
-    default_hint = "Mend the line named; docs/data.md lists the columns."
+    default_hint = "Correct the line named; docs/data.md lists the columns."
 
     def __init__(self, message: str, line: int = 0, hint: str | None = None) -> None:
         super().__init__(message, hint)

@@ -1,8 +1,8 @@
 """Log odds of slices, averaged over views where a patient has few slices.
 
 Rule: a patient of at most twelve slices is read in all views of `model.views`; with more, the
-slices are views enough, and reading a volume five times over would be dear. The lesion map is of
-the slice as it is.
+slices are views enough, and reading a volume five times over would cost too much. The lesion map is
+of the slice as it is.
 """
 
 from __future__ import annotations

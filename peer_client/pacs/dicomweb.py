@@ -29,7 +29,7 @@ from peer_client.pacs.patients_table import PatientsTable
 from peer_client.pacs.pseudonyms import Pseudonyms
 
 TOKEN_VARIABLE: Final = "HOSPITAL_DICOMWEB_TOKEN"  # noqa: S105 - the name of a variable
-#: As stored, so that nothing is packed anew on the way.
+#: As stored, so that nothing is packed again on the way.
 _AS_STORED: Final = (("application/dicom", "*"),)
 _TIMEOUT_S: Final = 60
 _ATTEMPTS: Final = 3

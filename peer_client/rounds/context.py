@@ -65,7 +65,7 @@ ServingProgress = Callable[[str, int, int], None]
 
 
 class OutOfTimeError(Exception):
-    """Told by a progress: the phase is nearly over, a hospital's own work has to end."""
+    """Raised by a progress callback: the phase is nearly over, so own work has to end."""
 
 
 class Serving(Protocol):

@@ -268,7 +268,7 @@ class Patience:
         return now_s - self._since.setdefault(act, now_s) >= self._wait_s
 
     def lost(self, act: Act, now_s: float) -> None:
-        """Start an act's time anew, after another hospital was first or the ledger refused."""
+        """Start an act's time again, after another hospital was first or the ledger refused."""
         self._since[act] = now_s
 
 

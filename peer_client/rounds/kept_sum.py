@@ -1,6 +1,6 @@
 """A round's sum as this hospital knows it: from its store, else made again from its own peer.
 
-Either way it is held against the ledger's record before anybody works with it
+Either way it is compared with the ledger's record before anybody works with it
 (rounds/sums.py). A damaged file is made again; a sum that is not as recorded is refused.
 """
 
@@ -24,7 +24,7 @@ from peer_client.sealing.errors import ShareRefusedError
 
 
 def checked_sum(context: RoundContext, records: RoundRecords) -> Residues:
-    """Return the round's sum, held against the ledger: from the store, else made again.
+    """Return the round's sum, compared with the ledger: from the store, else made again.
 
     Raises:
         SumMismatchError: It is not the one recorded.
@@ -46,10 +46,10 @@ def checked_sum(context: RoundContext, records: RoundRecords) -> Residues:
 def made_sum(
     context: RoundContext, records: RoundRecords
 ) -> tuple[dict[str, bytes], Residues, Aggregate]:
-    """Make the round's sum from the own peer's chunks, hold it against the ledger, and keep it.
+    """Make the round's sum from the own peer's chunks, compare it with the ledger, and keep it.
 
     Returns:
-        The contributors' uploads by MSP, their sum, and the aggregate record it was held against.
+        The contributors' uploads by MSP, their sum, and the aggregate record it was compared with.
 
     Raises:
         SumMismatchError: It is not the one recorded.

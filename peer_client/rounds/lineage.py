@@ -74,7 +74,7 @@ def opened_model(
         parameters: The encryption's numbers.
         records: The round.
         key: Its recorded key.
-        total: Its sum, held against the ledger already, shape `(polynomials + 1, 4096)`.
+        total: Its sum, compared with the ledger already, shape `(polynomials + 1, 4096)`.
         parent: The model it started from.
 
     Raises:

@@ -86,7 +86,7 @@ class SealingKeys:
     Args:
         folder: Memory-backed, as `memory_backed_folder` gives.
         channel: Name of the channel.
-        genesis_sha256: SHA-256 of its first block: a channel founded again under the old name never
+        genesis_sha256: SHA-256 of its first block: a channel set up again under the old name never
             meets the old one's keys.
         study: Name of the study.
         msp_id: The hospital.

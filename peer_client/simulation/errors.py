@@ -23,7 +23,7 @@ class ResumeError(SimulationError):
     """The output folder holds a simulation of other settings or other data."""
 
     exit_code: ClassVar[int] = 77
-    hint: ClassVar[str] = "Name another --output, or remove the folder to begin anew."
+    hint: ClassVar[str] = "Name another --output, or remove the folder to start over."
 
 
 class StuckRoundError(SimulationError):

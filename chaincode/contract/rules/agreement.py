@@ -17,7 +17,7 @@ from chaincode.records.errors import (
 from chaincode.records.study import Study
 
 #: Proposals not yet in force that a hospital may have approved, and proposals that it may take back
-#: for ever: a query reads all studies of the channel, and a record is never deleted.
+#: forever: a query reads all studies of the channel, and a record is never deleted.
 PROPOSALS_MAX: Final = 8
 WITHDRAWALS_MAX: Final = 64
 

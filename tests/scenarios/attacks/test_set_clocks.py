@@ -1,4 +1,4 @@
-"""A hospital alone sets the ledger's clock: it closes a phase early, or stops a study for ever."""
+"""A hospital alone sets the ledger's clock: it closes a phase early, or stops a study forever."""
 
 from __future__ import annotations
 

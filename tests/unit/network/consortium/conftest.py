@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from network.consortium.founding import found_consortium
+from network.consortium.provisioning import provision_consortium
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 REPOSITORY = Path(__file__).resolve().parents[4]
@@ -21,14 +21,14 @@ def document() -> str:
 
 
 @pytest.fixture(scope="session")
-def founded(tmp_path_factory: pytest.TempPathFactory, document: str) -> Path:
-    """Return the root of a founded consortium; look, but change nothing."""
-    root = tmp_path_factory.mktemp("founded") / "root"
-    found_consortium(root, document, now=NOW)
+def provisioned(tmp_path_factory: pytest.TempPathFactory, document: str) -> Path:
+    """Return the root of a provisioned consortium; look, but change nothing."""
+    root = tmp_path_factory.mktemp("provisioned") / "root"
+    provision_consortium(root, document, now=NOW)
     return root
 
 
 @pytest.fixture
-def root(founded: Path, tmp_path: Path) -> Path:
-    """Return a copy of a founded consortium that a test may spoil."""
-    return Path(shutil.copytree(founded, tmp_path / "root"))
+def root(provisioned: Path, tmp_path: Path) -> Path:
+    """Return a copy of a provisioned consortium that a test may spoil."""
+    return Path(shutil.copytree(provisioned, tmp_path / "root"))

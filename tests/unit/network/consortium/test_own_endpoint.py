@@ -62,8 +62,8 @@ def ask(port: int, context: ssl.SSLContext) -> int:
         connection.close()
 
 
-def test_member_is_answered_by_its_own_node(founded: Path) -> None:
-    ucsd = MemberDirectory(founded / "ucsd")
+def test_member_is_answered_by_its_own_node(provisioned: Path) -> None:
+    ucsd = MemberDirectory(provisioned / "ucsd")
     with listening_as(ucsd) as port:
         operations = Operations(ucsd, port)
 
@@ -72,8 +72,8 @@ def test_member_is_answered_by_its_own_node(founded: Path) -> None:
         assert operations.version() == "3.1.1"
 
 
-def test_another_members_certificate_is_not_answered(founded: Path) -> None:
-    ucsd, moscow1 = (MemberDirectory(founded / name) for name in ("ucsd", "moscow1"))
+def test_another_members_certificate_is_not_answered(provisioned: Path) -> None:
+    ucsd, moscow1 = (MemberDirectory(provisioned / name) for name in ("ucsd", "moscow1"))
     context = ssl.create_default_context(cafile=str(ucsd.tls_root))
     context.check_hostname = False
     context.load_cert_chain(*moscow1.tls("client"))
@@ -83,9 +83,9 @@ def test_another_members_certificate_is_not_answered(founded: Path) -> None:
             ask(port, context)
 
 
-def test_program_that_took_the_port_is_not_believed(founded: Path) -> None:
+def test_program_that_took_the_port_is_not_believed(provisioned: Path) -> None:
     """Another user of the machine may listen first, but has no certificate of the member's root."""
-    ucsd, moscow1 = (MemberDirectory(founded / name) for name in ("ucsd", "moscow1"))
+    ucsd, moscow1 = (MemberDirectory(provisioned / name) for name in ("ucsd", "moscow1"))
     with listening_as(moscow1) as port:
         with pytest.raises(ssl.SSLCertVerificationError):
             OwnEndpoint(ucsd, port, 2.0).request("GET", "/healthz")

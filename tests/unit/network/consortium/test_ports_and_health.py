@@ -65,8 +65,8 @@ def test_metrics_are_found_by_name_and_labels() -> None:
     assert metrics.value("ledger_blockchain_height", channel="c") is None
 
 
-def test_node_that_does_not_answer_is_not_healthy(founded: Path) -> None:
-    operations = Operations(MemberDirectory(founded / "ucsd"), 1, timeout_s=0.2)
+def test_node_that_does_not_answer_is_not_healthy(provisioned: Path) -> None:
+    operations = Operations(MemberDirectory(provisioned / "ucsd"), 1, timeout_s=0.2)
 
     assert not operations.is_healthy()
     assert operations.version() == ""

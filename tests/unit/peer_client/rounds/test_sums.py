@@ -1,4 +1,4 @@
-"""A sum made again is held against every word of the ledger's record."""
+"""A sum made again is compared with every word of the ledger's record."""
 
 from __future__ import annotations
 

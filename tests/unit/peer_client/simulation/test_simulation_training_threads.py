@@ -29,7 +29,7 @@ def test_what_is_found_comes_in_the_order_of_the_items_and_not_of_the_threads() 
         assert threads.each(act, [1, 2]) == [10, 20]
 
 
-@pytest.mark.parametrize("items", [["fails", "trains for ever"], ["trains for ever", "fails"]])
+@pytest.mark.parametrize("items", [["fails", "trains forever"], ["trains forever", "fails"]])
 def test_a_failure_is_raised_and_ends_what_others_are_at(items: list[str]) -> None:
     ended: list[str] = []
     begun = threading.Event()
@@ -52,7 +52,7 @@ def test_a_failure_is_raised_and_ends_what_others_are_at(items: list[str]) -> No
 
     with pytest.raises(ValueError, match="no lung"):
         all_of_it()
-    assert ended == ["trains for ever"]
+    assert ended == ["trains forever"]
 
 
 def test_one_thread_at_a_time_tells() -> None:

@@ -20,8 +20,8 @@ from network.consortium.errors import (
     NotInitialisedError,
     UnknownMemberError,
 )
-from network.consortium.founding import accept_public, found_alone, found_consortium
 from network.consortium.member import MemberDirectory
+from network.consortium.provisioning import accept_public, provision_consortium, provision_member
 from network.consortium.topology import CertificateSubject, Topology
 from tests.unit.network.consortium.conftest import NOW
 
@@ -45,23 +45,23 @@ def certificates_in(folder: Path) -> dict[Path, x509.Certificate]:
     }
 
 
-def test_keys_are_readable_by_their_owner_alone(founded: Path) -> None:
-    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in keys_in(founded)}
+def test_keys_are_readable_by_their_owner_alone(provisioned: Path) -> None:
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in keys_in(provisioned)}
 
     assert len(modes) == 5 * 2 + 4 * 9 + 5  # two roots a member; nine leaves a hospital
     assert set(modes.values()) == {0o600}
-    assert {stat.S_IMODE(path.stat().st_mode) for path in founded.glob("*/")} == {0o700}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in provisioned.glob("*/")} == {0o700}
 
 
-def test_no_key_lies_in_two_places_or_in_what_is_exchanged(founded: Path) -> None:
-    keys = keys_in(founded)
+def test_no_key_lies_in_two_places_or_in_what_is_exchanged(provisioned: Path) -> None:
+    keys = keys_in(provisioned)
 
     assert len(set(keys.values())) == len(keys)
     assert not [path for path in keys if {"public", "others"} & set(path.parts)]
 
 
-def test_everything_of_a_member_is_signed_by_its_own_roots(founded: Path) -> None:
-    for member in founded.glob("*/"):
+def test_everything_of_a_member_is_signed_by_its_own_roots(provisioned: Path) -> None:
+    for member in provisioned.glob("*/"):
         roots = [
             x509.load_pem_x509_certificate((member / "ca" / name).read_bytes())
             for name in ("ca.pem", "tlsca.pem")
@@ -73,9 +73,9 @@ def test_everything_of_a_member_is_signed_by_its_own_roots(founded: Path) -> Non
             certificate.verify_directly_issued_by(issuer)
 
 
-def test_roles_are_told_apart_by_ou(founded: Path) -> None:
+def test_roles_are_told_apart_by_ou(provisioned: Path) -> None:
     def role(path: str) -> str:
-        certificate = x509.load_pem_x509_certificate((founded / "ucsd" / path).read_bytes())
+        certificate = x509.load_pem_x509_certificate((provisioned / "ucsd" / path).read_bytes())
         (found,) = certificate.subject.get_attributes_for_oid(x509.NameOID.ORGANIZATIONAL_UNIT_NAME)
         return str(found.value)
 
@@ -85,8 +85,8 @@ def test_roles_are_told_apart_by_ou(founded: Path) -> None:
     assert role("users/client/msp/signcerts/cert.pem") == "client"
 
 
-def test_tls_names_address_and_host(founded: Path) -> None:
-    certificate = x509.load_pem_x509_certificate((founded / "ucsd/tls/peer.pem").read_bytes())
+def test_tls_names_address_and_host(provisioned: Path) -> None:
+    certificate = x509.load_pem_x509_certificate((provisioned / "ucsd/tls/peer.pem").read_bytes())
 
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
 
@@ -97,13 +97,13 @@ def test_tls_names_address_and_host(founded: Path) -> None:
 def test_founding_again_changes_no_key_and_no_certificate(root: Path, document: str) -> None:
     before = {path: path.read_bytes() for path in (*keys_in(root), *certificates_in(root))}
 
-    found_consortium(root, document, now=NOW + timedelta(days=1))
+    provision_consortium(root, document, now=NOW + timedelta(days=1))
 
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_member_json_names_own_gateway_first_and_every_root(founded: Path) -> None:
-    found = json.loads((founded / "moscow1" / "member.json").read_text())
+def test_member_json_names_own_gateway_first_and_every_root(provisioned: Path) -> None:
+    found = json.loads((provisioned / "moscow1" / "member.json").read_text())
 
     assert [gateway["member"] for gateway in found["gateways"]] == [
         "moscow1",
@@ -121,9 +121,9 @@ def test_member_json_names_own_gateway_first_and_every_root(founded: Path) -> No
         *found["roots"].values(),
         *(gateway["tls_root"] for gateway in found["gateways"]),
     ):
-        assert (founded / "moscow1" / relative).read_bytes().startswith(b"-----BEGIN CERT")
-    own = MemberDirectory(founded / "moscow1")
-    assert own.roots_pem("ucsdMSP") == ((founded / "ucsd/ca/ca.pem").read_bytes(),)
+        assert (provisioned / "moscow1" / relative).read_bytes().startswith(b"-----BEGIN CERT")
+    own = MemberDirectory(provisioned / "moscow1")
+    assert own.roots_pem("ucsdMSP") == ((provisioned / "ucsd/ca/ca.pem").read_bytes(),)
     with pytest.raises(MemberFileError, match="knows no MSP 'evilMSP'"):
         own.roots_pem("evilMSP")
 
@@ -134,18 +134,18 @@ def check_all(root: Path, *, now: datetime = NOW) -> None:
         check_certificates(directory, directory.topology(), now=now)
 
 
-def test_fresh_consortium_passes(founded: Path) -> None:
-    check_all(founded)
+def test_fresh_consortium_passes(provisioned: Path) -> None:
+    check_all(provisioned)
 
 
-def test_expired_certificate_is_named(founded: Path) -> None:
+def test_expired_certificate_is_named(provisioned: Path) -> None:
     with pytest.raises(MemberCertificateError, match=r"cert\.pem: expired on 2027-03-01"):
-        check_all(founded, now=NOW + timedelta(days=366))
+        check_all(provisioned, now=NOW + timedelta(days=366))
 
 
-def test_certificate_from_the_future_is_named(founded: Path) -> None:
+def test_certificate_from_the_future_is_named(provisioned: Path) -> None:
     with pytest.raises(MemberCertificateError, match="valid only from 2026-03-01 11:55 UTC"):
-        check_all(founded, now=NOW - timedelta(days=1))
+        check_all(provisioned, now=NOW - timedelta(days=1))
 
 
 def replace_peer_tls(root: Path, pair: KeyPair) -> None:
@@ -198,26 +198,28 @@ def test_public_folder_with_a_private_key_is_refused(root: Path) -> None:
 
 
 def test_member_founded_alone_names_whom_it_lacks_and_holds_no_others_files(
-    tmp_path: Path, document: str, founded: Path
+    tmp_path: Path, document: str, provisioned: Path
 ) -> None:
     exchange = tmp_path / "exchange"
     for name in ("saopaulo", "authority"):
-        shutil.copytree(founded / name / "public", exchange / name)
+        shutil.copytree(provisioned / name / "public", exchange / name)
 
-    directory, missing = found_alone(tmp_path / "host", document, "ucsd", exchange, now=NOW)
+    directory, missing = provision_member(tmp_path / "host", document, "ucsd", exchange, now=NOW)
 
     assert missing == ("moscow1", "moscow2")
     assert sorted(path.name for path in (tmp_path / "host").iterdir()) == [
         "crypto-config.yaml",
         "ucsd",
     ]
-    assert directory.roots_pem("saopauloMSP") == ((founded / "saopaulo/ca/ca.pem").read_bytes(),)
+    assert directory.roots_pem("saopauloMSP") == (
+        (provisioned / "saopaulo/ca/ca.pem").read_bytes(),
+    )
     with pytest.raises(MemberFileError, match="public files of moscow1 are missing"):
         check_certificates(directory, directory.topology(), now=NOW)
 
 
-def test_key_pair_does_not_show_its_key(founded: Path) -> None:
-    authority = CertificateAuthority.load(founded / "ucsd" / "ca", "ca")
+def test_key_pair_does_not_show_its_key(provisioned: Path) -> None:
+    authority = CertificateAuthority.load(provisioned / "ucsd" / "ca", "ca")
 
     shown = repr(authority.issue_identity("x", "client", now=datetime.now(UTC)))
 
@@ -232,6 +234,6 @@ def test_root_without_a_consortium_says_to_run_init(tmp_path: Path) -> None:
     assert "consortium init" in caught.value.hint
 
 
-def test_unknown_member_is_refused(founded: Path) -> None:
+def test_unknown_member_is_refused(provisioned: Path) -> None:
     with pytest.raises(UnknownMemberError):
-        open_members(founded, ["harvard"])
+        open_members(provisioned, ["harvard"])

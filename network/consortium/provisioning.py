@@ -1,9 +1,9 @@
 """Make a member: its CA, its nodes' and users' certificates, what it hands to the others.
 
-Three steps, each a function of one member's directory: `found_member` makes what is missing and
+Three steps, each a function of one member's directory: `make_member` makes what is missing and
 never replaces a key; `accept_public` copies another member's public files in, after checking them
-against that member's own roots; `describe_member` writes member.json. `found_consortium` plays all
-members in turn on one machine.
+against that member's own roots; `describe_member` writes member.json. `provision_consortium` plays
+all members in turn on one machine.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def user_names(member: Member) -> tuple[str, ...]:
     return (CLIENT_USER, *(f"User{number}" for number in range(1, member.users + 1)))
 
 
-def found_member(directory: MemberDirectory, *, now: datetime) -> None:
+def make_member(directory: MemberDirectory, *, now: datetime) -> None:
     """Make every key, certificate and public file of a member that is not there yet.
 
     Args:
@@ -255,7 +255,9 @@ def describe_member(directory: MemberDirectory) -> None:
     )
 
 
-def found_consortium(root: Path, document: str, *, now: datetime) -> tuple[MemberDirectory, ...]:
+def provision_consortium(
+    root: Path, document: str, *, now: datetime
+) -> tuple[MemberDirectory, ...]:
     """Play every member in turn on this machine: found it, exchange public files, describe it.
 
     Safe to repeat: keys and certificates that are there stay.
@@ -272,7 +274,7 @@ def found_consortium(root: Path, document: str, *, now: datetime) -> tuple[Membe
     for directory in directories:
         directory.path.mkdir(exist_ok=True, mode=0o700)
         write_public(directory.path / TOPOLOGY_FILE, document.encode())
-        found_member(directory, now=now)
+        make_member(directory, now=now)
     for directory in directories:
         for member, other in zip(topology.members, directories, strict=True):
             if other != directory:
@@ -281,7 +283,7 @@ def found_consortium(root: Path, document: str, *, now: datetime) -> tuple[Membe
     return directories
 
 
-def found_alone(
+def provision_member(
     root: Path, document: str, name: str, exchange: Path | None, *, now: datetime
 ) -> tuple[MemberDirectory, tuple[str, ...]]:
     """Found one member on its own host, and take in what the others have handed over so far.
@@ -309,7 +311,7 @@ def found_alone(
     write_public(root / TOPOLOGY_FILE, document.encode())
     directory.path.mkdir(exist_ok=True, mode=0o700)
     write_public(directory.path / TOPOLOGY_FILE, document.encode())
-    found_member(directory, now=now)
+    make_member(directory, now=now)
     missing = []
     for other in topology.members:
         if other.name == name:
