@@ -152,7 +152,7 @@ class StoreError(HospitalClientError):
     """The client's own files cannot be read or written."""
 
     exit_code: ClassVar[int] = 69
-    hint = "Free some space or correct the permissions, then start again: the round goes on from there."
+    hint = "Free some space or correct the permissions, then start again: the round goes on."
 
 
 class RecordChangedError(HospitalClientError):
