@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chaincode.records.errors import StudyFinishedError, StudyNotInForceError
+from chaincode.records.round import RoundState
 from chaincode.records.study import Study
 from chaincode.records.terms import round_parameters
 from network.consortium.member import MemberDirectory
@@ -231,7 +232,7 @@ def follow(context: RoundContext, rounds: int) -> Iterator[RoundOutcome]:
         context.check_agreed()
         outcome = _patiently(HospitalRound(context, number, state.active))
         yield outcome
-        if outcome.state == "ABANDONED":
+        if outcome.state == RoundState.ABANDONED:
             abandoned += 1
             if abandoned == ABANDONED_IN_A_ROW:
                 raise RoundsAbandonedError(number, outcome.reason)

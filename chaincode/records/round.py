@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated, ClassVar, Final
 
 from chaincode.records.canonical import (
@@ -46,7 +46,7 @@ BLOCK_POLYNOMIALS: Final = CHUNK_BYTES // POLYNOMIAL_BYTES
 Members = Annotated[tuple[MspId, ...], Length(0, 779)]
 
 
-class RoundState(Enum):
+class RoundState(StrEnum):
     """Where a round is; `chaincode.records.states` says how it moves."""
 
     OPEN = "OPEN"

@@ -12,11 +12,8 @@ The cache holds pictures of patients: only its owner can read it (folder 0700, f
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
-import os
-import secrets
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -25,6 +22,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from network.runtime.files import write_durably
 from network.runtime.folders import cache_folder
 from peer_client.ct.errors import CacheError
 from peer_client.storage.arrays import read_arrays
@@ -93,19 +91,9 @@ def write_cached(folder: Path, key: str, arrays: Arrays) -> None:
             archive.writestr(
                 zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), member.getvalue()
             )
-    temporary = folder / f".{key}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(
-            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
-        ) as handle:
-            handle.write(buffer.getbuffer())
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, folder / f"{key}.npz")
+        write_durably(folder / f"{key}.npz", buffer.getvalue())
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise CacheError(
             f"cannot write the cache folder {folder}: {error.strerror or error}"
         ) from error

@@ -9,7 +9,6 @@ colour, oblique volumes beyond 37 degrees, an affine that is no geometry, trunca
 from __future__ import annotations
 
 import gzip
-import os
 import struct
 import warnings
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ import nibabel as _nibabel
 import numpy as np
 from numpy.typing import NDArray
 
+from network.runtime.files import write_durably
 from peer_client.ct.byte_limits import NIFTI_OFFSET_MAX
 from peer_client.ct.errors import CacheError, MaskError, VolumeError
 from peer_client.ct.mask_values import mask_classes
@@ -285,14 +285,11 @@ def write_nifti(
     image = nibabel.Nifti1Image(turned, affine)
     image.header.set_xyzt_units("mm")
     image.header["descrip"] = description.encode("ascii")[:79]
-    suffix = ".nii.gz" if path.name.endswith(".gz") else ".nii"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{suffix}")
+    content = image.to_bytes()
     try:
-        nibabel.save(image, temporary)
-        temporary.chmod(0o600)  # it is of a patient
-        os.replace(temporary, path)
+        # Private: it is of a patient.
+        write_durably(path, gzip.compress(content) if path.name.endswith(".gz") else content)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise CacheError(
             f"cannot write {path}: {error.strerror or error}",
             "Free some disk space, or name another output folder.",

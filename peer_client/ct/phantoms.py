@@ -12,7 +12,6 @@ import csv
 import hashlib
 import io
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from network.runtime.files import write_durably
 from peer_client.ct.errors import CacheError, HospitalFileError
 from peer_client.ct.hospitals import HospitalData, PhantomSource, Scanner
 from peer_client.ct.index import INDEX_NAME
@@ -98,9 +98,9 @@ def write_phantoms(
         writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        _write(folder / INDEX_NAME, text.getvalue().encode())
+        write_durably(folder / INDEX_NAME, text.getvalue().encode())
         # The stamp comes last: it says that everything before it is there.
-        _write(folder / _STAMP, stamp.encode())
+        write_durably(folder / _STAMP, stamp.encode())
     except OSError as error:
         raise CacheError(
             f"cannot write phantoms to {folder}: {error.strerror or error}",
@@ -218,11 +218,11 @@ def _write_patient(job: tuple[Path, HospitalData, PhantomSource, int]) -> list[d
         z = 0.32 + 0.5 * (position + float(rng.uniform(0, 1))) / source.slices
         levels, mask = draw_slice(anatomy, source.scanner, rng, z)
         name = f"{part}/images/p{number:04d}_{position:02d}.{suffix}"
-        _write(folder / name, _encoded(levels, source.scanner.jpeg_quality))
+        write_durably(folder / name, _encoded(levels, source.scanner.jpeg_quality))
         mask_name = ""
         if mask.any():
             mask_name = f"{part}/masks/p{number:04d}_{position:02d}.png"
-            _write(folder / mask_name, _encoded(mask, None))
+            write_durably(folder / mask_name, _encoded(mask, None))
         rows.append(
             {
                 "part": part,
@@ -248,13 +248,6 @@ def _encoded(levels: NDArray[np.uint8], jpeg_quality: int | None) -> bytes:
     else:
         picture.save(buffer, "JPEG", quality=jpeg_quality)
     return buffer.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
 
 
 def _is_written(folder: Path, stamp: str) -> bool:

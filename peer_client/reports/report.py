@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from chaincode.records.round import RoundState
 from peer_client.rounds.ledger_figures import (
     CANDIDATES_HEAD,
     COUNTS,
@@ -220,9 +221,9 @@ def served_cells(rounds: Sequence[RoundRow]) -> tuple[list[str], list[list[str]]
                 name: round(value if name in COUNTS else 1e6 * value)
                 for name, value in row.metrics.get(msp, {}).items()
             }
-            if row.state == "PUBLISHED" and row.metrics.get(msp) == {}:
+            if row.state == RoundState.PUBLISHED and row.metrics.get(msp) == {}:
                 cells = [short_name(msp), "-", TOO_FEW, "-"]
-            if row.state == "PUBLISHED" and (served := served_text(metrics)):
+            if row.state == RoundState.PUBLISHED and (served := served_text(metrics)):
                 cells = [short_name(msp), str(row.round_number), served]
                 cells += [candidates_text(metrics) or "-"]
         rows.append(cells)

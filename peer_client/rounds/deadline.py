@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
+from chaincode.records.round import RoundState
 from peer_client.rounds.context import (
     Notice,
     OutOfTimeError,
@@ -47,7 +48,7 @@ def train_alone_in_time(
         return
     phase_s = context.study.deadlines_s.submit
     # Before the joins are closed the phase has not begun: it ends later than counted from now.
-    begun = records.record.state == "SUBMITTING"
+    begun = records.record.state == RoundState.SUBMITTING
     deadline_s = records.record.deadline_s if begun else context.now_s() + phase_s
     check = _checking(context.now_s, deadline_s - RESERVE * phase_s)
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from chaincode.records.round import RoundState
 from peer_client.ledgers.ledger import StepsAwaited
 
 
@@ -43,7 +44,7 @@ CLOSING = frozenset(
     {Act.OPEN_ROUND, Act.CLOSE_JOINS, Act.AGGREGATE, Act.RECORD_KEY, Act.PUBLISH, Act.ABANDON}
 )
 
-ENDED = frozenset({"PUBLISHED", "REJECTED", "ABANDONED"})
+ENDED = frozenset({RoundState.PUBLISHED, RoundState.REJECTED, RoundState.ABANDONED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,15 +143,15 @@ def next_act(view: RoundView, own: OwnProgress, terms: Terms, msp_id: str, now_s
     match view.state:
         case "":
             return Act.OPEN_ROUND
-        case "OPEN":
+        case RoundState.OPEN:
             return _while_open(view, own, terms, msp_id, late)
-        case "SUBMITTING":
+        case RoundState.SUBMITTING:
             return _while_submitting(view, own, terms, msp_id, now_s)
-        case "SUMMED":
+        case RoundState.SUMMED:
             return _while_summed(view, own, terms, msp_id, now_s)
-        case "OPENED":
+        case RoundState.OPENED:
             return _while_opened(view, own, terms, msp_id, now_s)
-        case "PUBLISHED" if not own.applied:
+        case RoundState.PUBLISHED if not own.applied:
             return Act.APPLY
         case _:
             return Act.DONE
@@ -283,7 +284,7 @@ def missing_steps(view: RoundView, terms: Terms) -> StepsAwaited | None:
     """
     missing, event = _missing(view, terms)
     enough = len(missing)
-    if view.state == "SUMMED":
+    if view.state == RoundState.SUMMED:
         enough = min(enough, terms.threshold - len(view.answered))
     return StepsAwaited(event, frozenset(missing), enough) if enough > 0 else None
 
@@ -291,13 +292,13 @@ def missing_steps(view: RoundView, terms: Terms) -> StepsAwaited | None:
 def _missing(view: RoundView, terms: Terms) -> tuple[set[str], str]:
     """Return who has not taken the present phase's step, and the event that tells of it."""
     match view.state:
-        case "OPEN":
+        case RoundState.OPEN:
             return set(terms.hospitals) - set(view.joined), "round.joined"
-        case "SUBMITTING":
+        case RoundState.SUBMITTING:
             return set(view.joined) - set(view.submitted), "round.update"
-        case "SUMMED":
+        case RoundState.SUMMED:
             return set(view.joined) - {*view.answered, *view.reported}, "round.share_sum"
-        case "OPENED":
+        case RoundState.OPENED:
             return set(view.contributors) - {msp for msp, _ in view.confirmed}, "round.confirmed"
         case _:
             return set(), ""

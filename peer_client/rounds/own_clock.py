@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from chaincode.records.round import RoundState
 from chaincode.records.study import Study
 from network.clock import TIME_WINDOW_S
 from peer_client.rounds.records import RoundRecords
@@ -56,7 +57,7 @@ def submit_from_s(
     """Return from when this hospital submits, by its own clock; 0 where all active have joined."""
     if set(active) <= set(records.joined):
         return 0.0
-    return end_of_s(seen, "OPEN", study.deadlines_s.join)
+    return end_of_s(seen, RoundState.OPEN, study.deadlines_s.join)
 
 
 def left_out(records: RoundRecords) -> tuple[str, ...]:
@@ -75,7 +76,7 @@ def answer_from_s(seen: SeenRound, records: RoundRecords, study: Study) -> float
     """Return from when this hospital answers, by its own clock; 0 where nobody was left out."""
     if not left_out(records):
         return 0.0
-    return end_of_s(seen, "SUBMITTING", study.deadlines_s.submit)
+    return end_of_s(seen, RoundState.SUBMITTING, study.deadlines_s.submit)
 
 
 def check_may_submit(

@@ -11,6 +11,7 @@ import logging
 
 from chaincode.records.canonical import sha256_hex
 from chaincode.records.errors import RuleError
+from chaincode.records.round import RoundState
 from peer_client.errors import OwnJoinForgedError, OwnRecordForgedError
 from peer_client.rounds.context import RoundContext
 from peer_client.rounds.records import RoundRecords
@@ -63,7 +64,7 @@ def report_own_join(context: RoundContext, records: RoundRecords) -> None:
 
     The round can then not be summed. Where the ledger refuses, the hospital stops all the same.
     """
-    may_report = records.record.state in ("OPEN", "SUBMITTING")
+    may_report = records.record.state in (RoundState.OPEN, RoundState.SUBMITTING)
     if not may_report or context.msp_id in records.join_reports:
         return
     try:

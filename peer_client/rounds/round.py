@@ -32,6 +32,7 @@ from chaincode.records.errors import (
     TooFewContributorsError,
     TooFewError,
 )
+from chaincode.records.round import RoundState
 from chaincode.roundkey.shares import AggregateKeyError
 from peer_client.errors import BundleMissingError, OwnJoinForgedError, SumMismatchError
 from peer_client.ledgers.ledger import ConflictError, StepsAwaited
@@ -425,8 +426,9 @@ class HospitalRound:
         now_s = self.context.now_s()
         submit_from_s, answer_from_s = self._own_times_s(records)
         for from_s, act, state in (
-            (submit_from_s, "submits", "SUBMITTING"), (answer_from_s, "answers", "SUMMED"),
-        ):  # fmt: skip
+            (submit_from_s, "submits", RoundState.SUBMITTING),
+            (answer_from_s, "answers", RoundState.SUMMED),
+        ):
             if records.record.state == state and from_s > now_s:
                 return (
                     f"a hospital is missing: this one {act} when its own clock says that the "
@@ -437,7 +439,10 @@ class HospitalRound:
     def _check_overtaken(self) -> None:
         """Stop training for a round that has gone on without this hospital."""
         records = self.records()
-        if records is not None and records.record.state not in ("OPEN", "SUBMITTING"):
+        if records is not None and records.record.state not in (
+            RoundState.OPEN,
+            RoundState.SUBMITTING,
+        ):
             raise TrainingOvertakenError
 
     def _tell(self, act: Act) -> None:

@@ -17,15 +17,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from chaincode.records.canonical import Json, encode, sha256_hex
-from chaincode.records.round import Round
+from chaincode.records.round import Round, RoundState
 from peer_client.errors import RecordChangedError, StoreError
 from peer_client.rounds.records import RoundRecords
 from peer_client.storage.study_store import StudyStore
 
 #: States in the order in which a round takes them; all that end it stand last.
 ORDER: Final[Mapping[str, int]] = {
-    "OPEN": 0, "SUBMITTING": 1, "SUMMED": 2, "OPENED": 3,
-    "PUBLISHED": 4, "REJECTED": 4, "ABANDONED": 4,
+    RoundState.OPEN: 0, RoundState.SUBMITTING: 1, RoundState.SUMMED: 2, RoundState.OPENED: 3,
+    RoundState.PUBLISHED: 4, RoundState.REJECTED: 4, RoundState.ABANDONED: 4,
 }  # fmt: skip
 #: The name of what a round is fixed to at its opening.
 OPENING: Final = "opening"
@@ -199,7 +199,7 @@ def digests_of(records: RoundRecords) -> dict[str, str]:
     }  # fmt: skip
     if record.joined:
         found["joined"] = [*record.joined, record.joined_sha256]
-    if ORDER[record.state] == ORDER["PUBLISHED"]:
+    if ORDER[record.state] == ORDER[RoundState.PUBLISHED]:
         found[OUTCOME] = _outcome(record)
     found |= {f"join/{msp}": sha256 for msp, sha256 in records.joins.items()}
     found |= {

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from chaincode.records import states
-from chaincode.records.round import Round
+from chaincode.records.round import Round, RoundState
 from peer_client.errors import SpoiledParentError
 from peer_client.rounds.records import RoundRecords
 from peer_client.sealing.errors import SmallerSumError
@@ -74,7 +74,7 @@ def repetition_of(records: RoundRecords, threshold: int) -> Repetition | None:
         threshold: T, the answers that open a sum.
     """
     record = records.record
-    if record.state == "PUBLISHED":
+    if record.state == RoundState.PUBLISHED:
         return None
     opened, contributors = record.opened_before, record.contributors_before
     answered = sum(bool(each.share_sum_sha256) for each in records.answers.values())

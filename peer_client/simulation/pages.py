@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chaincode.records.round import RoundState
 from chaincode.records.study import Study
 from chaincode.records.terms import round_parameters
 from peer_client.ct.cohort import Cohort
@@ -77,7 +78,7 @@ def write_pages(
         rounds.append(
             RoundRow(
                 round_number=number,
-                state="PUBLISHED" if setting.encryption else "averaged",
+                state=RoundState.PUBLISHED if setting.encryption else "averaged",
                 contributors=tuple(facts),
                 safe_against=safe_against,
                 seconds=any_facts.get("seconds", {}),

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from peer_client.ct import cache as cache_module
 from peer_client.ct.cache import cache_key, read_cached, write_cached
 from peer_client.ct.errors import CacheError
 
@@ -62,7 +61,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing(tmp_path: Path, monkeypatc
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache_module.os, "fsync", full)
+    monkeypatch.setattr("network.runtime.files.os.fsync", full)
 
     with pytest.raises(CacheError, match="No space left on device") as caught:
         write_cached(tmp_path, "k", ARRAYS)
@@ -78,14 +77,14 @@ def test_a_folder_that_is_a_file_is_a_sentence(tmp_path: Path) -> None:
         write_cached(tmp_path / "cache", "k", ARRAYS)
 
 
-def write_for_ever(folder: Path) -> None:
+def write_forever(folder: Path) -> None:
     big = {"pixels": np.zeros(2_000_000, np.uint8)}
     while True:
         write_cached(folder, "k", big)
 
 
 def test_a_killed_writer_leaves_a_whole_file_or_none(tmp_path: Path) -> None:
-    writer = multiprocessing.get_context("fork").Process(target=write_for_ever, args=(tmp_path,))
+    writer = multiprocessing.get_context("fork").Process(target=write_forever, args=(tmp_path,))
     writer.start()
     assert writer.pid is not None
     deadline = time.monotonic() + 20

@@ -224,9 +224,18 @@ def test_a_mask_on_another_grid_or_place_is_refused(tmp_path, scan) -> None:
         read_mask_of(tmp_path / "other.nii", volume)
 
 
-def test_writing_into_a_missing_folder_is_a_sentence(tmp_path, scan) -> None:
+def test_writing_where_a_folder_cannot_be_is_a_sentence(tmp_path, scan) -> None:
+    (tmp_path / "file").write_text("")
+
     with pytest.raises(CacheError, match="cannot write"):
-        write_nifti(tmp_path / "gone" / "mask.nii", scan[1], scan[0])
+        write_nifti(tmp_path / "file" / "mask.nii", scan[1], scan[0])
+
+
+@pytest.mark.parametrize("name", ["mask.nii", "mask.nii.gz"])
+def test_what_is_written_is_its_owners_alone(tmp_path, scan, name: str) -> None:
+    write_nifti(tmp_path / name, scan[1], scan[0])
+
+    assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
 
 
 def test_grey_nifti_is_not_taken_for_hounsfield_units(tmp_path) -> None:
