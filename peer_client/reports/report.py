@@ -245,7 +245,7 @@ def learning_curves(rounds: Sequence[RoundRow]) -> Figure:
     figure, axes = _figure(1, 2, width=11.0, height=4.2)
     panels = (("auc_after", "AUC by patient, validation"), ("dice_after", "Dice, validation"))
     for axis, (key, label) in zip(axes, panels, strict=True):
-        for msp in sorted({msp for row in rounds for msp in row.metrics}):
+        for place, msp in enumerate(sorted({msp for row in rounds for msp in row.metrics})):
             points = [
                 (row.round_number, row.metrics[msp][key])
                 for row in rounds
@@ -253,7 +253,9 @@ def learning_curves(rounds: Sequence[RoundRow]) -> Figure:
             ]
             if points:
                 numbers, values = zip(*points, strict=True)
-                axis.plot(numbers, values, marker="o", label=short_name(msp))
+                # One colour a hospital, also where another has nothing to show.
+                colour = f"C{place % 10}"
+                axis.plot(numbers, values, marker="o", color=colour, label=short_name(msp))
         axis.set_xlabel("round")
         axis.set_ylabel(label)
         axis.set_ylim(0.0, 1.02)

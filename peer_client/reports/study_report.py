@@ -82,6 +82,8 @@ def round_row(records: RoundRecords, store: StudyStore, ledger_bytes: int) -> Ro
 def mask_pictures(net: SliceNetwork, slices: SliceSet, count: int = 8) -> list[MaskPicture]:
     """Return slices with predicted and marked lesions, spread over patients.
 
+    Without a number beside them: what a network says of one slice is no probability of a patient.
+
     Args:
         net: The network with its weights.
         slices: Validation or test slices.
@@ -101,11 +103,11 @@ def mask_pictures(net: SliceNetwork, slices: SliceSet, count: int = 8) -> list[M
         first_of.setdefault(patient, row)
     rows = sorted(first_of.values())[:count]
     chosen = shown.rows(np.array(rows, np.int64))
-    probabilities, lesions = predict(net, chosen.images)
+    _, lesions = predict(net, chosen.images)
     truth_of = dict(zip(chosen.mask_index.tolist(), chosen.masks, strict=True))
     return [
         MaskPicture(
-            f"{title}, p = {probabilities[row]:.2f}",
+            title,
             chosen.images[row, :, :, 0],
             lesions[row],
             truth_of.get(row),

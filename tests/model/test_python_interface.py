@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 #: What makes the example short: each is in the page or the file exactly once or more.
 SHORTER = {
     "Recipe(rounds=3)": "Recipe(rounds=1, local_steps=2, adapt_steps=1, size_px=32)",
-    "patients: 60": "patients: 10",
-    "slices: 3": "slices: 1",
+    "patients: 100": "patients: 10",
+    "slices: 2": "slices: 1",
 }
 
 
@@ -37,7 +37,7 @@ def test_the_example_of_the_page_runs(
     examples = tmp_path / "examples"
     examples.mkdir()
     text = (ROOT / "examples" / "phantoms.yaml").read_text()
-    (examples / "phantoms.yaml").write_text(shortened(text, "patients: 60", "slices: 3"))
+    (examples / "phantoms.yaml").write_text(shortened(text, "patients: 100", "slices: 2"))
     drawn = write_phantoms(api.read_hospitals(examples / "phantoms.yaml"), tmp_path / "drawn")
     with (drawn / "index.csv").open() as index:
         first = next(csv.DictReader(index))

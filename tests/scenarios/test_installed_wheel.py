@@ -16,7 +16,7 @@ import pytest
 from tests.support.fabric_network import free_port_base
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SMALL = {"patients: 60": "patients: 10", "slices: 3": "slices: 1"}
+SMALL = {"patients: 100": "patients: 10", "slices: 2": "slices: 1"}
 
 
 @dataclass(frozen=True)
