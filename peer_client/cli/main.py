@@ -5,7 +5,7 @@ Starts without TensorFlow, matplotlib and gRPC: a command imports what it needs 
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 import click
 
@@ -15,6 +15,7 @@ from peer_client.cli.audit import audit
 from peer_client.cli.channel import channel
 from peer_client.cli.data import data
 from peer_client.cli.evaluate import evaluate
+from peer_client.cli.member_option import member_directory, with_member_first
 from peer_client.cli.models import model, predict
 from peer_client.cli.parameters import parameters
 from peer_client.cli.reports import report
@@ -24,23 +25,32 @@ from peer_client.cli.studies import study
 from peer_client.cli.training import status, train
 
 
-@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+class HospitalClient(Program):
+    """The program, in which `--member` may stand before the command or after it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options before the command."""
+        return super().parse_args(ctx, with_member_first(args))
+
+
+@click.group(cls=HospitalClient, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--member",
     envvar="HOSPITAL_MEMBER",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="The member's directory (or HOSPITAL_MEMBER); `consortium env MEMBER` prints it.",
+    metavar="NAME",
+    help="Who acts (or HOSPITAL_MEMBER): a member's name under CONSORTIUM_ROOT, or its directory.",
 )
 @click.version_option(package_name="capsule-consortium")
 @click.pass_context
-def main(context: click.Context, member: Path | None) -> None:
+def main(context: click.Context, member: str | None) -> None:
     """A hospital's work: agree on studies, train, predict, audit.
 
     Every command acts for one member of the consortium, named by --member or HOSPITAL_MEMBER.
+    The option may stand before the command or after it.
     Results go to stdout (with --json for programs), progress to stderr.
     """
     stop_on_signals()
-    context.obj = member
+    context.obj = member_directory(member, os.environ)
 
 
 for command in (propose, approve, parameters, resume):
