@@ -136,8 +136,9 @@ class BundleMissingError(HospitalClientError):
 
     exit_code: ClassVar[int] = 67
     hint = (
-        "Another hospital of the round has it in its bundle folder; copy the file and name its "
-        "folder with --bundles."
+        "In a running round, start again in a minute: chunks arrive once the peers reach each "
+        "other. Afterwards copy `sum.bin` of that round from another hospital's client folder into "
+        "this one's (`hospital-client explain 67` says where)."
     )
 
 

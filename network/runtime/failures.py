@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from network.runtime.errors import machine_error
+from network.runtime.shipped import shipped
 
 _PARTIAL_RESULT: Final = "partial_result"
 
@@ -35,8 +36,9 @@ class Failure:
 
     @property
     def page(self) -> str:
-        """The page of the exit code."""
-        return f"docs/errors/{self.code}.md"
+        """The page of the exit code; codes that every program knows have the index."""
+        own = f"docs/errors/{self.code}.md"
+        return own if shipped(own).exists() else "docs/errors/index.md"
 
     def text(self) -> str:
         """Return the words for people.

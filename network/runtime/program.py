@@ -55,6 +55,9 @@ class Program(click.Group):
             error.show()
             message = error.format_message()
             _end(Failure(error.exit_code, message, "read the command's --help"), as_json)
+        except _StoppedError as stopped:
+            click.echo(f"\n{stopped}: {STOPPED}", err=True)
+            _end(Failure(stopped.code, f"stopped by {stopped}", STOPPED), as_json)
         except (click.Abort, KeyboardInterrupt):
             click.echo(f"\n{STOPPED}", err=True)
             _end(Failure(INTERRUPTED, "stopped", STOPPED), as_json)
@@ -86,9 +89,16 @@ def stop_on_signals() -> None:
         signal.signal(number, _stop)
 
 
+class _StoppedError(BaseException):
+    """A signal asked the program to end; no handler of ordinary errors keeps it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.code = 128 + number
+
+
 def _stop(number: int, _: FrameType | None) -> NoReturn:
-    click.echo(f"\n{signal.Signals(number).name}: {STOPPED}", err=True)
-    sys.exit(128 + number)
+    raise _StoppedError(number)
 
 
 def json_option(command: C) -> C:

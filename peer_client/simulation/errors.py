@@ -29,5 +29,5 @@ class ResumeError(SimulationError):
 class StuckRoundError(SimulationError):
     """A simulated round did not end: a fault of the programs, not of the settings."""
 
-    exit_code: ClassVar[int] = 77
+    exit_code: ClassVar[int] = 116
     hint: ClassVar[str] = "Start again: finished rounds are kept. If it recurs, report it."

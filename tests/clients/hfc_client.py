@@ -31,7 +31,7 @@ async def run(
         fcn="put",
         cc_name=chaincode,
         wait_for_event=True,
-        wait_for_event_timeout=30,
+        wait_for_event_timeout=100,
         **who,
     )
     read = await client.chaincode_query(

@@ -111,7 +111,7 @@ def test_fabric_sdk_py_reads_a_block_queries_and_writes(
         env={name: value for name, value in environment().items() if name != "PYTHONPATH"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=200,
         check=False,
     )
 

@@ -15,7 +15,10 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from network.runtime.failures import failure_of
 from network.runtime.program import Program, json_option, print_json
+
+ROOT = Path(__file__).parents[4]
 
 
 class LeakError(Exception):
@@ -111,7 +114,8 @@ def test_every_failure_is_one_json_document_on_stdout(kind: str, code: int, word
     found = json.loads(done.stdout)
     assert sorted(found) == ["error", "hint", "message", "page"]
     assert (found["error"], found["message"]) == (code, words)
-    assert found["page"] == f"docs/errors/{code}.md"
+    page = f"docs/errors/{code}.md"
+    assert found["page"] == (page if (ROOT / page).exists() else "docs/errors/index.md")
     assert found["hint"]
 
 
@@ -141,7 +145,8 @@ from network.runtime.program import Program, stop_on_signals
 @click.group(cls=Program)
 def program(): stop_on_signals()
 @program.command()
-def wait():
+@click.option("--json", is_flag=True)
+def wait(json):
     try:
         print("ready", flush=True)
         time.sleep(60)
@@ -159,7 +164,7 @@ program()
 )
 def test_signals_clean_up_and_have_a_sentence_and_a_code(number: int, code: int) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", SLEEPER, "wait"],
+        [sys.executable, "-c", SLEEPER, "wait", "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -173,7 +178,9 @@ def test_signals_clean_up_and_have_a_sentence_and_a_code(number: int, code: int)
         stdout, stderr = child.communicate(timeout=20)
 
     assert child.returncode == code
-    assert stdout == "cleaned up\n"
+    cleaned, document = stdout.split("\n", 1)
+    assert cleaned == "cleaned up"
+    assert json.loads(document)["error"] == code
     assert "give the same command again" in stderr
     assert "Traceback" not in stderr
 
@@ -191,3 +198,18 @@ def test_a_reader_that_has_seen_enough_leaves_no_traceback() -> None:
         child.stdout.close()
         assert child.stderr.read() == b""
         assert child.wait(timeout=20) == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "a"), "typing mistake"),
+        (PermissionError(errno.EACCES, "Permission denied", "a"), "permission"),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "a"), "name a file"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "a"), "name a folder"),
+        (OSError(errno.EIO, "Input/output error", "a"), "check the path"),
+        (OSError(errno.ENOSPC, "No space left on device", "a"), "free some space"),
+    ],
+)
+def test_each_error_with_a_file_has_its_own_advice(error: OSError, advice: str) -> None:
+    assert advice in failure_of(error).hint
