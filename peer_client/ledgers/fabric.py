@@ -106,7 +106,7 @@ class FabricLedger:
             genesis_sha256=self.genesis_sha256,
             definition={
                 **definition_words(self._gateway, self._contract.chaincode),
-                "package of the own peer": self._package,
+                "package by this member's files": self._package,
             },
         )
 

@@ -103,7 +103,7 @@ def test_a_channels_facts_are_the_same_at_every_hospitals_peer_but_for_its_own_p
     for name in ("ucsd", "moscow1"):
         with FabricLedger(consortium.member(name)) as ledger:
             facts = dict(ledger.channel_facts())
-        packages.add(facts.pop("chaincode package of the own peer"))
+        packages.add(facts.pop("chaincode package by this member's files"))
         found.add(tuple(facts.items()))
 
     assert len(found) == 1
